@@ -1,0 +1,6 @@
+"""`python -m llmops_cli` is `llmops`."""
+
+from llmops_cli.app import main
+
+if __name__ == "__main__":
+    main()

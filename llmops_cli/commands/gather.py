@@ -1,0 +1,155 @@
+"""What every verb does first: open the source, settle the window, look, and say how far it can be trusted."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from llmops_cli.commands.question import Question
+from llmops_cli.evidence import Limit, Message, Observation, SourceState, Span, Window
+from llmops_cli.report import Report
+from llmops_cli.sources import CallSource
+
+LOOK_BACK_MS = 86_400_000
+"""How far back a healthy window is looked for (design: within 24 h)."""
+_PROBE_BYTES = 4 << 20
+"""Some 15,000 calls: enough to see traffic or latency change by half."""
+
+
+def open_source(question: Question) -> CallSource:
+    """Open the source that the question names."""
+    from llmops_cli.sources.local import LocalSource  # noqa: PLC0415 - DuckDB only when there is something to read
+    from llmops_cli.views.progress import progress  # noqa: PLC0415 - rich only for those who wait
+
+    return LocalSource(
+        question.logs,
+        zone=question.zone,
+        encoding=question.encoding,
+        **({"pattern": question.pattern} if question.pattern else {}),
+        **({"meter": progress} if sys.stderr.isatty() else {}),
+    )
+
+
+def look(question: Question, source: CallSource) -> Observation:
+    """Observe the window that the question asks for, against a healthy baseline where there is one."""
+    window = question.window(source.newest_ms())
+    thresholds = question.settings.thresholds
+    observation = source.observe(window, question.filters, thresholds)
+    if question.asked.baseline != "previous" or window.baseline is None or observation.now.calls == 0:
+        return observation
+    return _against_healthy(question, source, observation)
+
+
+def _against_healthy(question: Question, source: CallSource, observation: Observation) -> Observation:
+    """Step back to the last healthy window when the one right before is unhealthy too.
+
+    Candidates lie ever further back, then the last healthy one is found by bisection: an incident that came and stayed
+    divides the past into a healthy and an unhealthy part. The window after the healthy one is read as well: the
+    incident began there.
+    """
+    from llmops_cli.sop.baseline import is_healthy  # noqa: PLC0415
+
+    window, thresholds = observation.window, question.settings.thresholds
+    if is_healthy(observation, thresholds) and not _drifted(question, source, observation):
+        return observation
+    length = window.span.ms
+    most = LOOK_BACK_MS // length
+    if (oldest := source.oldest_ms()) is not None:
+        most = min(most, (window.span.start_ms - oldest) // length)
+
+    def candidate(steps: int) -> Span:
+        return Span(window.span.start_ms - steps * length, window.span.start_ms - (steps - 1) * length)
+
+    def healthy(steps: int) -> bool:
+        stepped = source.observe(replace(window, baseline=candidate(steps)), question.filters, thresholds)
+        return is_healthy(stepped, thresholds) and not _drifted(question, source, stepped)
+
+    ill, well = 1, 2
+    while well <= most and not healthy(well):
+        ill, well = well, max(well + 1, min(well * 2, most))
+    if well > most:
+        return observation
+    while well - ill > 1:
+        middle = (well + ill) // 2
+        ill, well = (ill, middle) if healthy(middle) else (middle, well)
+    stepped = replace(window, baseline=candidate(well), stepped_back=True)
+    return source.observe(stepped, question.filters, thresholds, between=candidate(well - 1))
+
+
+def _drifted(question: Question, source: CallSource, observation: Observation) -> bool:
+    """Tell whether the baseline already differs from an older time: traffic gone, answers slow.
+
+    A sample of `_PROBE_BYTES` from both is enough to tell, however large the log is.
+    """
+    from llmops_cli.sop.baseline import has_changed, probe  # noqa: PLC0415
+
+    baseline, oldest = observation.window.baseline, source.oldest_ms()
+    if baseline is None or oldest is None:
+        return False
+    share = min(1.0, _PROBE_BYTES / max(1, source.bytes_of(baseline)))
+    recent = Span(baseline.end_ms - max(1, int(baseline.ms * share)), baseline.end_ms)
+    older = probe(baseline)
+    older = Span(older.end_ms - recent.ms, older.end_ms)
+    if older.start_ms < oldest:
+        return False
+    asked = replace(observation.window, span=recent, baseline=older)
+    return has_changed(source.observe(asked, question.filters, question.settings.thresholds), question.settings.thresholds)
+
+
+def limits_of(question: Question, observation: Observation) -> tuple[Limit, ...]:
+    """Find the limit of every resource that saw load: configuration, else the shipped table, else unknown."""
+    from llmops_cli.sop.quota import find_limits  # noqa: PLC0415
+
+    configured = {
+        limit.model + (f"@{limit.workspace}" if limit.workspace else ""): {"rpm": limit.rpm, "tpm": limit.tpm}
+        for limit in question.settings.limits
+    }
+    return find_limits(observation.demand, configured, question.settings.region)
+
+
+def report(
+    command: str, question: Question, source: CallSource, window: Window | None, data: Any, *notes: Message
+) -> Report:
+    """Put an answer into the envelope, with the state of its source."""
+    states = tuple(_stale(state, window) for state in source.states())
+    return Report(
+        command=command,
+        generated_at=question.generated_at,
+        window=window,
+        sources=states,
+        partial=any(state.state in ("partial", "failed") for state in states),
+        data=data,
+        notes=(*question.notes, *notes),
+        filters=question.filters,
+    )
+
+
+def _stale(state: SourceState, window: Window | None) -> SourceState:
+    return replace(state, state="stale") if window and window.anchored and state.state == "ok" else state
+
+
+def next_options(question: Question) -> str:
+    """Repeat, for commands to paste, the options that say where and when this question was asked."""
+    settings, asked = question.settings, question.asked
+    given: list[tuple[str, str | None]] = []
+    if settings.origin.get("log") == "--log":
+        given += [("--log", log) for log in question.logs]
+    for key in ("pattern", "timezone", "encoding"):
+        if settings.origin.get(key) == f"--{key}":
+            given.append((f"--{key}", getattr(settings, key)))
+    if settings.origin.get("config") == "--config":
+        given.append(("--config", str(settings.file)))
+    if settings.origin.get("profile") == "--profile":
+        given.append(("--profile", settings.profile))
+    given += [("--since", asked.since), ("--from", asked.from_), ("--to", asked.to)]
+    if asked.baseline != "previous":
+        given.append(("--baseline", asked.baseline))
+    return shlex.join(word for name, value in given if value is not None for word in (name, value))
+
+
+def filter_options(filters: Sequence[tuple[str, str]]) -> str:
+    """Write filters as options."""
+    return shlex.join(word for name, value in filters for word in (f"--{name}", value))

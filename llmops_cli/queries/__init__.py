@@ -1,0 +1,20 @@
+"""Every SQL statement once, in the dialect that SLS (Presto) and DuckDB share.
+
+A statement reads the relation `log`: one row per model call or feedback event, with the canonical columns. Where the
+engines differ the text holds a `{placeholder}` that a `Dialect` fills in; values never enter the text, except integers
+that this package computed itself (times, bucket lengths). Keep to what both engines take: no `::`, no `filter (where)`,
+no `group by` of an alias, no comparison of a long with a string, and a `limit` of its own in every statement.
+"""
+
+from llmops_cli.queries.dialect import DUCKDB, Dialect
+from llmops_cli.queries.statements import (
+    CELLS,
+    DEMAND,
+    FEEDBACK,
+    POINTS,
+    TOTALS,
+    Statement,
+    slices,
+)
+
+__all__ = ["CELLS", "DEMAND", "DUCKDB", "FEEDBACK", "POINTS", "TOTALS", "Dialect", "Statement", "slices"]

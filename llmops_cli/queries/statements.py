@@ -1,0 +1,149 @@
+"""The statements behind `status`, `drill` and `quota`.
+
+Placeholders, filled by `Statement.text`: `{ms}`, `{period}`, `{start}`, `{scope}` (inside one of the spans), `{now}`,
+`{before}` (inside that span; `{before}` is false without a baseline), `{bucket}` (ms), `{percentile}`, `{kind}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llmops_cli.evidence import DIMENSIONS, Period, Span
+from llmops_cli.queries.dialect import Dialect
+
+SUCCESS = "(status_code = 200 and error_code = '')"
+"""Design rule: a call succeeded when its status is 200 and it has no error code."""
+
+_CALL = "duration_ms is not null"
+_GOOD_MS = f"case when {SUCCESS} then duration_ms end"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL text with placeholders; `columns` names what it answers, in order."""
+
+    name: str
+    sql: str
+    columns: tuple[str, ...]
+
+    def text(self, dialect: Dialect, spans: dict[Period, Span], bucket_ms: int = 1, slow_ms: float = 0) -> str:
+        """Fill in an engine's expressions and the times asked for."""
+        before = spans.get("before")
+        return self.sql.format(
+            ms=dialect.ms,
+            period=dialect.period(spans),
+            start=dialect.start(spans),
+            scope=dialect.any_of(spans),
+            now=dialect.inside(spans["now"]),
+            before=dialect.inside(before) if before else "1 = 0",
+            bucket=bucket_ms,
+            slow=slow_ms,
+            percentile=dialect.percentile,
+            kind=dialect.message_kind,
+        )
+
+
+TOTALS = Statement(
+    "totals",
+    f"""
+select {{period}} as period, count(*) as calls, sum(case when {SUCCESS} then 0 else 1 end) as failures,
+  avg({_GOOD_MS}) as mean_ms, {{percentile}}({_GOOD_MS}, 0.5) as p50_ms,
+  {{percentile}}({_GOOD_MS}, 0.95) as p95_ms, {{percentile}}({_GOOD_MS}, 0.99) as p99_ms, max({_GOOD_MS}) as max_ms,
+  sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens, sum(total_tokens) as total_tokens
+from log where {_CALL} and {{scope}} group by 1 limit 10
+""",
+    (
+        "period", "calls", "failures", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms",
+        "input_tokens", "output_tokens", "total_tokens",
+    ),
+)  # fmt: skip
+"""One row a period: what the calls of the window and of the baseline add up to; latency over successful calls."""
+
+POINTS = Statement(
+    "points",
+    f"""
+select {{period}} as period, {{ms}} - ({{ms}} - {{start}}) % {{bucket}} as start_ms, count(*) as calls,
+  sum(case when {SUCCESS} then 0 else 1 end) as failures, sum(total_tokens) as total_tokens,
+  {{percentile}}({_GOOD_MS}, 0.95) as p95_ms
+from log where {_CALL} and {{scope}} group by 1, 2 order by 1, 2 limit 100000
+""",
+    ("period", "start_ms", "calls", "failures", "total_tokens", "p95_ms"),
+)
+"""The time series behind the sparklines. Buckets are counted from the start of their own period."""
+
+CELLS = Statement(
+    "cells",
+    f"""
+select {{period}} as period, {{ms}} - ({{ms}} - {{start}}) % {{bucket}} as bucket_ms,
+  log.app, log.module, log.model, log.workspace, log.status_code, log.error_code, max(log.error_message) as message,
+  count(*) as calls,
+  sum(case when {SUCCESS} and duration_ms > coalesce(usual.p95_ms, {{slow}}) then 1 else 0 end) as slow,
+  sum(log.input_tokens) as input_tokens, sum(log.output_tokens) as output_tokens, sum(log.total_tokens) as total_tokens,
+  min({{ms}}) as first_ms, max({{ms}}) as last_ms
+from log left join (
+  select model, {{percentile}}({_GOOD_MS}, 0.95) as p95_ms from log where {_CALL} and {{before}} group by 1
+) usual on usual.model = log.model
+where {_CALL} and {{scope}}
+group by 1, 2, 3, 4, 5, 6, 7, 8, case when {SUCCESS} then '' else {{kind}} end
+order by calls desc limit 200000
+""",
+    (
+        "period", "bucket_ms", "app", "module", "model", "workspace", "status_code", "error_code", "message", "calls",
+        "slow", "input_tokens", "output_tokens", "total_tokens", "first_ms", "last_ms",
+    ),
+)  # fmt: skip
+"""The grain from which rules decide. `slow` compares with the model's own p95 of the baseline."""
+
+_PER = """
+select model, workspace, {unit} as unit, sum(calls) as calls, sum(tokens) as tokens, max(calls) as calls_peak,
+  max(tokens) as tokens_peak, max_by(start_ms, calls * 100000000 - start_ms / {unit}) as peak_ms
+from (
+  select model, workspace, start_ms, sum(calls) as calls, sum(tokens) as tokens from (
+    select coalesce(model, '') as model, coalesce(workspace, '') as workspace, {{ms}} - {{ms}} % {unit} as start_ms,
+      count(*) as calls, sum(total_tokens) as tokens
+    from log where duration_ms is not null and {{now}} group by 1, 2, 3
+  ) busy
+  group by grouping sets ((model, workspace, start_ms), (model, start_ms), (start_ms))
+) peaks
+group by 1, 2
+"""
+
+DEMAND = Statement(
+    "demand",
+    _PER.format(unit=60_000) + "union all" + _PER.format(unit=1000) + "limit 20000",
+    ("model", "workspace", "unit", "calls", "tokens", "calls_peak", "tokens_peak", "peak_ms"),
+)
+"""Load per minute and per second: on each model × workspace, on each model (workspace null), on all (both null)."""
+
+FEEDBACK = Statement(
+    "feedback",
+    """
+select {period} as period, {ms} - ({ms} - {start}) % {bucket} as bucket_ms, app, module, model, workspace,
+  sum(case when rating = 'up' then 1 else 0 end) as up, sum(case when rating = 'down' then 1 else 0 end) as down,
+  min(case when rating = 'down' then {ms} end) as first_down_ms
+from log where rating is not null and {scope} group by 1, 2, 3, 4, 5, 6 limit 100000
+""",
+    ("period", "bucket_ms", "app", "module", "model", "workspace", "up", "down", "first_down_ms"),
+)
+"""User ratings."""
+
+
+def slices(by: Sequence[str]) -> Statement:
+    """Build the statement of `drill --by`: one row for each combination of values and period.
+
+    `by` holds names of `DIMENSIONS` or `error_code`; anything else is a programming error.
+    """
+    if not set(by) <= {*DIMENSIONS, "error_code"}:
+        raise ValueError(f"not a dimension: {by}")
+    names = ", ".join(by)
+    places = ", ".join(str(number + 2) for number in range(len(by)))
+    return Statement(
+        "slices",
+        f"""
+select {{period}} as period, {names}, count(*) as calls, sum(case when {SUCCESS} then 0 else 1 end) as failures,
+  {{percentile}}({_GOOD_MS}, 0.95) as p95_ms, sum(total_tokens) as total_tokens
+from log where {_CALL} and {{scope}} group by 1, {places} order by calls desc limit 100000
+""",
+        ("period", *by, "calls", "failures", "p95_ms", "total_tokens"),
+    )

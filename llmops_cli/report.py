@@ -1,0 +1,479 @@
+"""What a verb answers, as frozen types: the shape of the JSON envelope and of each verb's `data`.
+
+Field names are the JSON keys of schema version 1; they only grow. Times are aware datetimes, printed as ISO 8601 with
+offset. Rates, shares and levels are fractions: 0.05 is 5 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from llmops_cli.evidence import Filters, Message, Severity, SourceState, Thresholds, Window
+
+SCHEMA_VERSION = 1
+
+Retry = Literal["yes", "backoff", "once", "no"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One line of the envelope's `errors`."""
+
+    code: str
+    message: str
+    hint: str = ""
+    retryable: bool = False
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One answer of one verb: the envelope. `data` is one of the classes below, None when there is no answer."""
+
+    command: str
+    generated_at: datetime
+    window: Window | None = None
+    sources: tuple[SourceState, ...] = ()
+    partial: bool = False
+    errors: tuple[Problem, ...] = ()
+    data: Any = None
+    notes: tuple[Message, ...] = ()
+    """Things to say beside the data (an assumed region, a baseline far back): under the window line, not in JSON."""
+    filters: Filters = Filters()
+    """What the question was narrowed to; shown in headings."""
+
+
+# --- status ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DurationSummary:
+    """ms over successful calls."""
+
+    mean: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSummary:
+    """Sums over the window."""
+
+    input: int
+    output: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RateSummary:
+    """Per minute: mean over the window, and the busiest calendar minute."""
+
+    mean: float
+    peak: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackSummary:
+    """Ratings in the window; `negative_rate` is None without ratings."""
+
+    ratings: int
+    negative: int
+    negative_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """One kind of failure, explained from the catalogue."""
+
+    status_code: int | None
+    error_code: str
+    family: str
+    calls: int
+    share: float
+    retry: str
+    cause: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Water level against a limit; `limit` and `level` None when unknown. `mean` stays None for per-second levels."""
+
+    limit: float | None
+    peak: float
+    level: float | None
+    mean: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRow:
+    """Water level of a model (`workspace` None: the account's total) or of a model in one workspace."""
+
+    model: str
+    workspace: str | None
+    limit_source: str
+    rpm: Level
+    tpm: Level
+    rps: Level
+    tps: Level
+    throttled: int
+    level: float | None
+    state: Severity
+    exhausted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Who pushes demand on a limited resource: `where` rose by `calls`, which is `share` of the whole rise."""
+
+    where: Mapping[str, str]
+    calls: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Facts seen (`evidence`), a hypothesis, and what would refute it.
+
+    `started_at` is None when the incident is older than all that was read; `started_before` is then set.
+    `evidence`, `hypothesis` and `refuted_by` are sentences, made from `messages` of `knowledge` in the chosen language.
+    """
+
+    type: str
+    severity: Severity
+    started_at: datetime | None
+    started_before: datetime | None
+    scope: Mapping[str, str]
+    drivers: tuple[Driver, ...]
+    evidence: tuple[Message, ...]
+    hypothesis: Message
+    refuted_by: Message
+    runbook: str
+    next: tuple[str, ...]
+    failures: int = 0
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPoint:
+    """One bucket of the window."""
+
+    time: datetime
+    calls: int
+    failures: int
+    total_tokens: int
+    p95_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineSummary:
+    """The baseline's side of the comparison that `status` shows; None where it had no data."""
+
+    calls: int
+    failures: int
+    failure_rate: float
+    p95_ms: float | None
+    total_tokens: int
+    negative_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusData:
+    """`data` of `status`."""
+
+    verdict: Severity
+    calls: int
+    failures: int
+    failure_rate: float | None
+    success_rate: float | None
+    unparsed: int
+    duration_ms: DurationSummary
+    tokens: TokenSummary
+    qpm: RateSummary
+    tpm: RateSummary
+    rps_peak: int
+    tps_peak: int
+    feedback: FeedbackSummary
+    errors: tuple[ErrorRow, ...]
+    water_levels: tuple[QuotaRow, ...]
+    incidents: tuple[Incident, ...]
+    series: tuple[SeriesPoint, ...]
+    baseline: BaselineSummary | None = None
+    feedback_series: tuple[FeedbackPoint, ...] = ()
+    headline: Message = field(default_factory=lambda: Message(""))
+    thresholds: Thresholds | None = None
+    """What the verdict was judged by; performance data of `-o nagios` carries it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackPoint:
+    """One bucket of the feedback trend."""
+
+    time: datetime
+    ratings: int
+    negative: int
+
+
+# --- trace ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TraceCall:
+    """A model call of the trace: the canonical fields, and `wait_ms` since the call before it ended (None: first)."""
+
+    time: datetime
+    level: str
+    trace_id: str
+    app: str
+    module: str
+    model: str
+    workspace: str
+    request_id: str
+    status_code: int | None
+    duration_ms: int
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    error_code: str
+    error_message: str
+    started_at: datetime
+    wait_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLine:
+    """One event; `message` has prompts and results hidden unless asked for."""
+
+    time: datetime
+    level: str
+    logger: str
+    thread: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the catalogue says of an error."""
+
+    error_code: str
+    family: str
+    retry: str
+    cause: str
+    remedy: str
+    status_code: int | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceData:
+    """`data` of `trace`. `matches` lists the traces of an ambiguous prefix; `spans` come with ARMS."""
+
+    trace_id: str
+    found: bool
+    calls: tuple[TraceCall, ...] = ()
+    lines: tuple[TraceLine, ...] = ()
+    spans: tuple[Mapping[str, Any], ...] = ()
+    explanations: tuple[Explanation, ...] = ()
+    next: tuple[str, ...] = ()
+    matches: tuple[str, ...] = ()
+    request_ids: tuple[str, ...] = ()
+    summary: tuple[Message, ...] = ()
+
+
+# --- drill ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineSlice:
+    """A drill row's side of the baseline."""
+
+    calls: int
+    failure_rate: float | None
+    p95_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DrillRow:
+    """One value (or combination, joined by " × ") of the dimension(s) drilled by; `failure_share` of all failures."""
+
+    value: str
+    calls: int
+    failures: int
+    failure_rate: float | None
+    failure_share: float
+    p95_ms: float | None
+    total_tokens: int
+    baseline: BaselineSlice | None
+    where: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRow:
+    """A combination of values that explains the change: `explains` and `confidence` are 0..1."""
+
+    where: Mapping[str, str]
+    explains: float
+    confidence: float
+    calls: int
+    failures: int
+    failure_rate: float | None
+    elsewhere_failure_rate: float | None
+    family: str = ""
+    measure: str = "failures"
+    baseline_failure_rate: float | None = None
+    notes: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DrillData:
+    """`data` of `drill`."""
+
+    by: tuple[str, ...]
+    rows: tuple[DrillRow, ...]
+    causes: tuple[CauseRow, ...]
+    excess_failures: int = 0
+    paste: Message = field(default_factory=lambda: Message(""))
+    next: tuple[str, ...] = ()
+
+
+# --- quota ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaData:
+    """`data` of `quota`; `coverage` says why a level may be a lower bound."""
+
+    rows: tuple[QuotaRow, ...]
+    coverage: str
+    next: tuple[str, ...] = ()
+
+
+# --- recover --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that can be done; `command` may be empty when it is done in a console."""
+
+    name: str
+    why: Message
+    command: str
+    effect: Message
+    risk: Message
+    rollback: Message
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverData:
+    """`data` of `recover`; `runbook` is the name of the first incident's runbook, None when there is none."""
+
+    incidents: tuple[Incident, ...]
+    actions: tuple[Action, ...]
+    runbook: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunbookData:
+    """`data` of `recover --runbook TYPE`."""
+
+    runbook: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Random exponential backoff, seconds."""
+
+    base_s: float
+    max_s: float
+    attempts: int
+    jitter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Added waiting time of the calls that a limiter let through, ms."""
+
+    p50: float
+    p95: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The window's real arrivals sent through the proposed limits. `refused_before` is what the log shows."""
+
+    calls: int
+    refused_before: int
+    refused_after: int
+    added_wait_ms: Waits
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The same settings in three notations, ready to paste."""
+
+    toml: str
+    env: str
+    json: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleData:
+    """`data` of `recover throttle`: limits for the client; None where the limit is unknown."""
+
+    model: str
+    workspace: str | None
+    rps: float | None
+    rpm: float | None
+    tps: float | None
+    tpm: float | None
+    concurrency: int
+    backoff: Backoff
+    replay: Replay
+    settings: Settings
+    notes: tuple[Message, ...] = ()
+    limit_source: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandData:
+    """`data` of `recover expand`: `fields` that were filled in, `missing` ones by name, and the request `text`."""
+
+    fields: Mapping[str, Any]
+    missing: tuple[str, ...]
+    lang: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One look at a one-minute window."""
+
+    time: datetime
+    verdict: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """Minutes to detect, locate and recover (1-5-10); None where it is not known."""
+
+    detect_min: float | None = None
+    locate_min: float | None = None
+    recover_min: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyData:
+    """`data` of `recover verify`."""
+
+    recovered: bool
+    checks: tuple[Check, ...]
+    recovered_at: datetime | None
+    scorecard: Scorecard

@@ -1,0 +1,261 @@
+"""What an expansion request says: the fields of `recover expand`, filled in from evidence.
+
+Wanted limits are the peak demand × 1.3, rounded up to a round number, refused calls included: demand that was refused
+is demand. A refused call is logged with 0 tokens, so it counts with the mean tokens of the successful ones (the mean,
+not the median: what is estimated is a sum). When calls were refused below the known limit, others use it too, and the
+request asks for 1.3 × the limit at least. What is not the bottleneck keeps its limit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from llmops_cli.evidence import Cell, Demand, Limit, Message, Observation
+from llmops_cli.knowledge.errors import classify
+from llmops_cli.knowledge.request import FIELDS, MAX_REQUEST_IDS
+from llmops_cli.knowledge.sentences import sentence
+from llmops_cli.report import Incident, QuotaRow
+
+MARGIN = 1.3
+"""Wanted over peak: room to grow until the next request, without asking for what will not be used."""
+
+REQUEST_FAMILIES = frozenset({"rate_limit_requests", "rate_limit_burst"})
+TOKEN_FAMILIES = frozenset({"rate_limit_tokens"})
+INCIDENT_TYPES = REQUEST_FAMILIES | TOKEN_FAMILIES | {"water_level"}
+"""Incidents that a higher limit would end."""
+
+_ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+_BUSY = 0.8
+_STRETCHES = 3
+_NAMED = 3
+_PAIRS = (("current_rpm", "current_tpm"), ("wanted_rpm", "wanted_tpm"), ("peak_rpm", "peak_tpm"))
+_OPTIONAL = frozenset({"limit_source", "reason", "failures", "failure_rate"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The calls of the model (and workspace) in the window, as the request needs them."""
+
+    calls: int
+    requests_refused: int
+    tokens_refused: int
+    hit: tuple[str, ...]
+    peak_rpm: int | None
+    peak_tpm: int | None
+    peak_windows: tuple[str, ...]
+
+    @property
+    def refused(self) -> int:
+        return self.requests_refused + self.tokens_refused
+
+
+def expansion_fields(
+    *,
+    model: str,
+    observation: Observation,
+    limit: Limit,
+    workspace: str | None = None,
+    incidents: Sequence[Incident] = (),
+    quota_rows: Sequence[QuotaRow] = (),
+    uid: str | None = None,
+    region: str | None = None,
+    request_ids: Iterable[str] = (),
+    contact: str | None = None,
+    impact: str | None = None,
+    lang: str = "en",
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the fields that evidence gives and the names of those that are missing, both in the order of the text.
+
+    `workspace` None asks for the account's limit, which is what limits are by default. `request_ids` are of refused
+    calls. `impact` is what the engineer knows of the business; what the log shows is added to it. Sentences are in
+    `lang`. Rates per minute are whole numbers, `failure_rate` is 0..1.
+    """
+    seen = _seen(observation, quota_rows, model, workspace)
+    current = {"rpm": _positive(limit.rpm), "tpm": _positive(limit.tpm)}
+    peak = {"rpm": seen.peak_rpm, "tpm": seen.peak_tpm}
+    refused = {"rpm": seen.requests_refused > 0, "tpm": seen.tokens_refused > 0}
+    wanted = {half: _wanted(current[half], peak[half], refused=refused[half]) for half in ("rpm", "tpm")}
+    since = _since(incidents, observation, model, workspace)
+
+    values: dict[str, Any] = {
+        "uid": uid,
+        "region": region,
+        "model": model,
+        "workspace": workspace or sentence(Message("expand.all_workspaces"), lang),
+        "limit_source": None if limit.source == "unknown" else limit.source,
+        "reason": _reason(seen, current, wanted, lang),
+        "window": _from_to(observation.window.at, observation.window.span.start_ms, observation.window.span.end_ms),
+        "peak_window": list(seen.peak_windows),
+        "calls": seen.calls,
+        "failures": seen.refused,
+        "failure_rate": seen.refused / seen.calls if seen.calls else None,
+        "request_ids": list(dict.fromkeys(i for i in request_ids if i))[:MAX_REQUEST_IDS],
+        "business_impact": _impact(impact, seen, current, since, lang),
+        "contact": contact,
+    }
+    for half in ("rpm", "tpm"):
+        values |= {f"current_{half}": current[half], f"wanted_{half}": wanted[half], f"peak_{half}": peak[half]}
+    fields = {name: values[name] for name in FIELDS if values[name] not in (None, "", [])}
+    return fields, _missing(fields, seen)
+
+
+def _missing(fields: Mapping[str, Any], seen: _Seen) -> tuple[str, ...]:
+    """Of a pair one half is enough (a model may have no TPM limit); without refusals there are no request ids."""
+    complete = {name for pair in _PAIRS if any(half in fields for half in pair) for name in pair}
+    if not seen.refused:
+        complete.add("request_ids")
+    return tuple(name for name in FIELDS if name not in fields and name not in complete | _OPTIONAL)
+
+
+# --- what was seen ----------------------------------------------------------------------------------------------------
+
+
+def _seen(observation: Observation, quota_rows: Sequence[QuotaRow], model: str, workspace: str | None) -> _Seen:
+    cells = [
+        cell
+        for cell in observation.cells
+        if cell.period == "now" and cell.where.model == model and workspace in (None, cell.where.workspace)
+    ]
+    families = {id(cell): _family(cell) for cell in cells if not cell.ok}
+    requests = sum(cell.calls for cell in cells if families.get(id(cell)) in REQUEST_FAMILIES)
+    tokens = sum(cell.calls for cell in cells if families.get(id(cell)) in TOKEN_FAMILIES)
+    hit: Counter[str] = Counter()
+    for cell in cells:
+        if not requests + tokens or families.get(id(cell)) in REQUEST_FAMILIES | TOKEN_FAMILIES:
+            hit[f"{cell.where.app}/{cell.where.module}"] += cell.calls
+
+    demand = next((d for d in observation.demand if (d.model, d.workspace) == (model, workspace)), None)
+    row = next((r for r in quota_rows if (r.model, r.workspace) == (model, workspace)), None)
+    rpm, tpm = _peaks(demand, row)
+    done = [cell for cell in cells if cell.ok]
+    if rpm is not None and requests + tokens and (calls := sum(cell.calls for cell in done)):
+        tpm = max(tpm or 0, math.ceil(rpm * sum(cell.total_tokens for cell in done) / calls))
+    return _Seen(
+        calls=demand.calls if demand else sum(cell.calls for cell in cells),
+        requests_refused=requests,
+        tokens_refused=tokens,
+        hit=tuple(name for name, _ in hit.most_common()),
+        peak_rpm=rpm,
+        peak_tpm=tpm,
+        peak_windows=_busy(observation, cells, demand),
+    )
+
+
+def _family(cell: Cell) -> str:
+    return classify(cell.status_code, cell.error_code, cell.error_message).family
+
+
+def _peaks(demand: Demand | None, row: QuotaRow | None) -> tuple[int | None, int | None]:
+    """Return requests and tokens of the busiest minute; None where nothing was counted."""
+    if demand is not None:
+        return demand.rpm_peak or None, demand.tpm_peak or None
+    if row is not None:
+        return round(row.rpm.peak) or None, round(row.tpm.peak) or None
+    return None, None
+
+
+def _busy(observation: Observation, cells: Sequence[Cell], demand: Demand | None) -> tuple[str, ...]:
+    """Stretches of buckets with at least 80 % of the busiest one's calls: the three largest, in the order of time."""
+    load: Counter[int] = Counter()
+    for cell in cells:
+        load[cell.bucket_ms] += cell.calls
+    if not load or observation.bucket_ms <= 0:
+        if demand is None or not demand.rpm_peak:
+            return ()
+        return (_from_to(observation.window.at, demand.peak_ms, demand.peak_ms + 60_000),)
+    stretches: list[tuple[int, int, int]] = []
+    for start in sorted(bucket for bucket, calls in load.items() if calls >= _BUSY * max(load.values())):
+        end = start + observation.bucket_ms
+        if stretches and stretches[-1][1] == start:
+            first, _, calls = stretches.pop()
+            stretches.append((first, end, calls + load[start]))
+        else:
+            stretches.append((start, end, load[start]))
+    largest = sorted(stretches, key=lambda stretch: -stretch[2])[:_STRETCHES]
+    return tuple(_from_to(observation.window.at, start, end) for start, end, _ in sorted(largest))
+
+
+def _since(
+    incidents: Sequence[Incident], observation: Observation, model: str, workspace: str | None
+) -> datetime | None:
+    """When the first incident began that a higher limit would end; for one older than all data, that bound."""
+    starts = [
+        start
+        for incident in incidents
+        if incident.type in INCIDENT_TYPES
+        and incident.scope.get("model", model) == model
+        and (workspace is None or incident.scope.get("workspace", workspace) == workspace)
+        and (start := incident.started_at or incident.started_before) is not None
+    ]
+    return min(starts).astimezone(observation.window.timezone) if starts else None
+
+
+# --- what is asked for ------------------------------------------------------------------------------------------------
+
+
+def round_up(number: float) -> int:
+    """Round up to 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6 or 8 times a power of ten: 387 is 400, 1,300,000 is 1,500,000."""
+    if number <= 10:
+        return math.ceil(number)
+    power: int = 10 ** math.floor(math.log10(number))
+    return math.ceil(power * next(step for step in _ROUND if step * power >= number * (1 - 1e-9)))
+
+
+def _wanted(current: int | None, peak: int | None, *, refused: bool) -> int | None:
+    need = (peak or 0) * MARGIN
+    if refused and current is not None:
+        need = max(need, current * MARGIN)
+    if current is not None and need <= current:
+        return current
+    return round_up(need) if need else None
+
+
+def _reason(seen: _Seen, current: Mapping[str, int | None], wanted: Mapping[str, int | None], lang: str) -> str | None:
+    raised = [half for half in ("rpm", "tpm") if wanted[half] is not None and wanted[half] != current[half]]
+    if not raised:
+        return None
+    values: dict[str, str | int | float | None] = {
+        "what": " + ".join(half.upper() for half in raised),
+        "margin": MARGIN - 1,
+    }
+    return sentence(Message("expand.reason_refused" if seen.refused else "expand.reason_growth", values), lang)
+
+
+def _impact(
+    impact: str | None, seen: _Seen, current: Mapping[str, int | None], since: datetime | None, lang: str
+) -> str | None:
+    """Say what the engineer knows, then who is hit, how much, and since when."""
+    peaks = ((seen.peak_rpm, current["rpm"]), (seen.peak_tpm, current["tpm"]))
+    levels = [peak / limit for peak, limit in peaks if peak and limit]
+    values: dict[str, str | int | float | None] = {
+        "failures": seen.refused,
+        "calls": seen.calls,
+        "rate": seen.refused / seen.calls if seen.calls else None,
+        "who": ", ".join(seen.hit[:_NAMED]),
+        "more": len(seen.hit) - _NAMED if len(seen.hit) > _NAMED else None,
+        "since": None if since is None else since.isoformat(" ", "seconds"),
+        "level": max(levels, default=None),
+    }
+    shown = None
+    if seen.refused:
+        shown = sentence(Message("expand.impact", values), lang)
+    elif seen.calls:
+        shown = sentence(Message("expand.impact_near", values), lang)
+    return " ".join(part for part in (impact, shown) if part) or None
+
+
+def _positive(limit: float | None) -> int | None:
+    return None if limit is None or not 0 < limit < math.inf else round(limit)
+
+
+def _from_to(at: Callable[[int], datetime], start_ms: int, end_ms: int) -> str:
+    """`2025-07-09 14:12:24 – 14:27:24 +08:00`: one date when both ends share it, the offset once."""
+    start, end = at(start_ms), at(end_ms)
+    same_day = start.date() == end.date() and start.utcoffset() == end.utcoffset()
+    offset = end.replace(microsecond=0).isoformat()[19:]
+    return f"{start:%Y-%m-%d %H:%M:%S} – {end:{'%H:%M:%S' if same_day else '%Y-%m-%d %H:%M:%S'}} {offset}"

@@ -1,0 +1,232 @@
+"""The observation as the rules read it: one timeline of slots, and counts per combination on it.
+
+The timeline holds the baseline when it lies right before the window, or right before what was read "between" the two;
+else the window alone. It may have one gap, of time that nobody read. An incident that began before the window is
+judged on all its calls, not on those of the window only.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import add
+
+from llmops_cli.evidence import DIMENSIONS, Cell, Observation, Span, Thresholds, Where
+from llmops_cli.knowledge.errors import classify
+
+MOST_SLOTS_BETWEEN = 120
+"""A long way back is looked at in coarser slots; `onset` goes back to the buckets."""
+
+Row = list[int]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Trials and hits (calls and failures, answers and slow ones, ratings and bad ones) of each combination.
+
+    `trials` and `hits` are rows of one number a slot; `before_*` are the sums of the baseline.
+    """
+
+    slots: int
+    trials: dict[Where, Row] = field(default_factory=dict)
+    hits: dict[Where, Row] = field(default_factory=dict)
+    before_trials: dict[Where, int] = field(default_factory=dict)
+    before_hits: dict[Where, int] = field(default_factory=dict)
+
+    def without(self, wheres: Iterable[Where]) -> Tally:
+        """Leave some combinations out."""
+        gone = set(wheres)
+        return Tally(
+            self.slots, *({w: v for w, v in part.items() if w not in gone} for part in (self.trials, self.hits)),
+            *({w: v for w, v in part.items() if w not in gone} for part in (self.before_trials, self.before_hits)),
+        )  # fmt: skip
+
+
+def inside(where: Where, scope: Mapping[str, str]) -> bool:
+    """Whether a combination lies in a scope."""
+    return all(getattr(where, dimension) == value for dimension, value in scope.items())
+
+
+def total(rows: Iterable[Row], slots: int) -> Row:
+    """Add rows up, slot by slot."""
+    together = [0] * slots
+    for row in rows:
+        together = list(map(add, together, row))
+    return together
+
+
+class Ledger:
+    """Counts of one observation, made in one pass over its cells."""
+
+    def __init__(self, observation: Observation, thresholds: Thresholds, strictness: float = 1.0) -> None:
+        """`strictness` scales the evidence that rules ask for: less is enough to distrust a baseline."""
+        self.observation = observation
+        self.strictness = strictness
+        self.thresholds = thresholds
+        self.window = observation.window
+        self.span = observation.window.span
+        self.baseline = observation.window.baseline if observation.before is not None else None
+        self.cells: dict[Where, list[Cell]] = defaultdict(list)
+        self.families: dict[str, list[Cell]] = defaultdict(list)
+        for cell in observation.cells:
+            self.cells[cell.where].append(cell)
+            if not cell.ok:
+                self.families[family_of(cell)].append(cell)
+        self.between = self._between()
+        self.adjacent = self._adjacent()
+        self.slots = self._slots()
+        self.first_now = next(i for i, slot in enumerate(self.slots) if slot.end_ms > self.span.start_ms)
+        self._starts = [slot.start_ms for slot in self.slots]
+        self._slot_of: dict[int, int | None] = {}
+        self.calls, self.answers = self._count()
+
+    @property
+    def before_minutes(self) -> float:
+        """How much of the baseline was covered by the log."""
+        if self.baseline is None:
+            return 0.0
+        return max(0, self.baseline.end_ms - max(self.baseline.start_ms, self.observation.read_from_ms)) / 60_000
+
+    @property
+    def start_ms(self) -> int:
+        """Where the timeline begins."""
+        return self.slots[0].start_ms
+
+    @property
+    def spans(self) -> list[Span]:
+        """The stretches of time that the timeline is made of, in order."""
+        baseline = self.baseline if self.adjacent else None
+        return [span for span in (baseline, self.between, self.span) if span is not None]
+
+    def slot(self, cell_ms: int) -> int | None:
+        """Give the slot of a bucket's start; None when it is not on the timeline."""
+        known = self._slot_of.get(cell_ms, -1)
+        if known != -1:
+            return known
+        found = bisect_right(self._starts, cell_ms) - 1
+        answer = found if found >= 0 else 0 if cell_ms + self.observation.bucket_ms > self._starts[0] else None
+        if answer is not None and cell_ms >= self.span.end_ms:
+            answer = None
+        self._slot_of[cell_ms] = answer
+        return answer
+
+    def on_timeline(self, cell: Cell) -> int | None:
+        """Give the slot of a cell; None for a baseline that stands apart."""
+        if cell.period == "before" and not self.adjacent:
+            return None
+        return self.slot(cell.bucket_ms)
+
+    def failures(self, family: str) -> Tally:
+        """All calls as trials, and those that failed in one family as hits."""
+        tally = Tally(len(self.slots), self.calls.trials, {}, self.calls.before_trials, {})
+        self._hit(tally, self.families[family], lambda cell: cell.calls)
+        return tally
+
+    def remaining_failures(self, families: Iterable[str]) -> Tally:
+        """As `failures`, of several families."""
+        tally = Tally(len(self.slots), self.calls.trials, {}, self.calls.before_trials, {})
+        for family in families:
+            self._hit(tally, self.families[family], lambda cell: cell.calls)
+        return tally
+
+    def within(self, scope: Mapping[str, str]) -> list[Cell]:
+        """All cells in a scope."""
+        return [cell for where, cells in self.cells.items() if inside(where, scope) for cell in cells]
+
+    def _hit(self, tally: Tally, cells: Iterable[Cell], weight: Callable[[Cell], int]) -> None:
+        for cell in cells:
+            slot = self.on_timeline(cell)
+            if slot is not None:
+                row = tally.hits.get(cell.where)
+                if row is None:
+                    row = tally.hits[cell.where] = [0] * tally.slots
+                row[slot] += weight(cell)
+            if cell.period == "before":
+                tally.before_hits[cell.where] = tally.before_hits.get(cell.where, 0) + weight(cell)
+
+    def _count(self) -> tuple[Tally, Tally]:
+        slots = len(self.slots)
+        calls, answers = Tally(slots), Tally(slots)
+        for where, cells in self.cells.items():
+            all_calls, good, slow = [0] * slots, [0] * slots, [0] * slots
+            before_calls = before_good = before_slow = 0
+            for cell in cells:
+                ok = cell.ok
+                slot = self.on_timeline(cell)
+                if slot is not None:
+                    all_calls[slot] += cell.calls
+                    if ok:
+                        good[slot] += cell.calls
+                        slow[slot] += cell.slow
+                if cell.period == "before":
+                    before_calls += cell.calls
+                    if ok:
+                        before_good += cell.calls
+                        before_slow += cell.slow
+            calls.trials[where] = all_calls
+            answers.trials[where], answers.hits[where] = good, slow
+            calls.before_trials[where] = before_calls
+            answers.before_trials[where], answers.before_hits[where] = before_good, before_slow
+        return calls, answers
+
+    def _adjacent(self) -> bool:
+        """Whether the timeline reaches back through the baseline: it lies right before the window or "between"."""
+        if self.baseline is None or self.before_minutes == 0:
+            return False
+        return self.between is not None or self.baseline.end_ms == self.span.start_ms
+
+    def _between(self) -> Span | None:
+        """Tell which span was read between baseline and window, from the cells where the source does not say."""
+        starts = [cell.bucket_ms for cell in self.observation.cells if cell.period == "between"]
+        baseline = self.observation.window.baseline
+        if self.observation.between is not None or not starts or baseline is None:
+            return self.observation.between
+        one_window = Span(baseline.end_ms, min(baseline.end_ms + self.span.ms, self.span.start_ms))
+        return one_window if max(starts) < one_window.end_ms else Span(baseline.end_ms, self.span.start_ms)
+
+    def _slots(self) -> list[Span]:
+        step = self.observation.bucket_ms
+        slots: list[Span] = []
+        if self.adjacent and self.baseline is not None:
+            slots += _cut(self.baseline, step)
+        if self.between is not None:
+            coarser = -(-self.between.ms // (step * MOST_SLOTS_BETWEEN))
+            slots += _cut(self.between, step * max(1, coarser))
+        return [slot for slot in slots if slot.end_ms > self.observation.read_from_ms] + _cut(self.span, step)
+
+    def feedback(self) -> Tally:
+        """Ratings as trials, negative ones as hits."""
+        tally = Tally(len(self.slots))
+        for row in self.observation.feedback:
+            ratings = row.up + row.down
+            if row.period != "before" or self.adjacent:
+                slot = self.slot(row.bucket_ms)
+                if slot is not None:
+                    tally.trials.setdefault(row.where, [0] * tally.slots)[slot] += ratings
+                    tally.hits.setdefault(row.where, [0] * tally.slots)[slot] += row.down
+            if row.period == "before":
+                tally.before_trials[row.where] = tally.before_trials.get(row.where, 0) + ratings
+                tally.before_hits[row.where] = tally.before_hits.get(row.where, 0) + row.down
+        return tally
+
+
+def family_of(cell: Cell) -> str:
+    """Name the family of a failed cell."""
+    return classify(cell.status_code, cell.error_code, cell.error_message).family
+
+
+def values_of(wheres: Iterable[Where]) -> list[dict[str, str]]:
+    """Every single value as a scope, and `{}` first."""
+    seen = {(dimension, getattr(where, dimension)): None for where in wheres for dimension in DIMENSIONS}
+    return [{}, *({dimension: value} for dimension, value in seen)]
+
+
+def at(values: Sequence[int], start: int, end: int) -> int:
+    """Sum over slots `[start, end)`."""
+    return sum(values[start:end])
+
+
+def _cut(span: Span, step: int) -> list[Span]:
+    return [Span(ms, min(ms + step, span.end_ms)) for ms in range(span.start_ms, span.end_ms, step)]

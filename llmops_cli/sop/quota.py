@@ -1,0 +1,196 @@
+"""Water levels: demand in the busiest minute against the rate limit, and when rising demand will reach it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import combinations
+from statistics import median
+
+from llmops_cli.evidence import Demand, Limit, Message, Observation, Severity, Thresholds
+from llmops_cli.knowledge.errors import is_rate_limit
+from llmops_cli.knowledge.limits import find_limit
+from llmops_cli.knowledge.sentences import sentence
+from llmops_cli.knowledge.thresholds import TREND_HORIZON_MS, TREND_LEAST_POINTS, TREND_WINDOWS, TREND_Z
+from llmops_cli.report import Level, QuotaData, QuotaRow
+from llmops_cli.sop.ledger import family_of
+from llmops_cli.sop.steps import next_steps
+
+Key = tuple[str, str | None]
+
+
+def find_limits(
+    demand: Iterable[Demand], configured: Mapping[str, Mapping[str, float | None]], region: str
+) -> tuple[Limit, ...]:
+    """Give the limit of each resource in `demand`, field by field: configuration, else the shipped table, else None.
+
+    `configured` has keys "model" or "model@workspace" and fields rpm, tpm. The table holds limits of the account, so
+    that a workspace has a limit only where one is configured. `source` names where each half came from.
+    """
+    return tuple(_limit(one.model, one.workspace, configured, region) for one in demand)
+
+
+def _limit(
+    model: str, workspace: str | None, configured: Mapping[str, Mapping[str, float | None]], region: str
+) -> Limit:
+    own = configured.get(model if workspace is None else f"{model}@{workspace}", {})
+    table = find_limit(region, model) if workspace is None else None
+    halves: dict[str, tuple[float | None, str]] = {}
+    for name in ("rpm", "tpm"):
+        value = own.get(name)
+        if value is not None:
+            halves[name] = (value, "configuration")
+        else:
+            value = getattr(table, name) if table is not None else None
+            halves[name] = (value, table.label if table is not None and value is not None else "")
+    (rpm, rpm_source), (tpm, tpm_source) = halves["rpm"], halves["tpm"]
+    if rpm_source and tpm_source and rpm_source != tpm_source:
+        source = f"rpm: {rpm_source}, tpm: {tpm_source}"
+    else:
+        source = rpm_source or tpm_source or "unknown"
+    return Limit(model, workspace, rpm, tpm, source)
+
+
+def water_levels(observation: Observation, limits: Sequence[Limit], thresholds: Thresholds) -> tuple[QuotaRow, ...]:
+    """Give one row for each resource, the highest level first, models before their workspaces.
+
+    A workspace without a limit of its own is measured against its account's ("account, …"): the part it takes of it.
+    """
+    known = {(limit.model, limit.workspace): limit for limit in limits}
+    throttled = _throttled(observation)
+    rows = [_row(observation, one, known, throttled, thresholds) for one in observation.demand]
+    of_model = {row.model: row.level or 0.0 for row in rows if row.workspace is None}
+    busy = {(one.model, one.workspace): one.calls for one in observation.demand}
+    rows.sort(
+        key=lambda row: (
+            -of_model.get(row.model, 0.0), row.model, row.workspace is not None, -(row.level or 0.0),
+            -busy[row.model, row.workspace], row.workspace or "",
+        )
+    )  # fmt: skip
+    return tuple(rows)
+
+
+def quota(
+    observation: Observation, limits: Sequence[Limit], thresholds: Thresholds, *, next_options: str = ""
+) -> QuotaData:
+    """Give the water levels with what limits their truth, and what to do about the highest of them."""
+    rows = water_levels(observation, limits, thresholds)
+    high = [row for row in rows if row.state in ("warning", "critical") or row.throttled]
+    steps: list[str] = []
+    for row in high[:1]:
+        scope = {"model": row.model, **({"workspace": row.workspace} if row.workspace else {})}
+        kind = "water_level" if row.throttled == 0 else "rate_limit_requests"
+        steps += [step for step in next_steps(kind, scope, {}, next_options) if not step.startswith("llmops quota")]
+    return QuotaData(rows, sentence(Message("note.lower_bound")), tuple(steps))
+
+
+def own_limit(row: QuotaRow) -> bool:
+    """Whether a row is measured against a limit of its own, not against a part of its account's."""
+    return row.limit_source != "unknown" and not row.limit_source.startswith("account, ")
+
+
+def _throttled(observation: Observation) -> Counter[Key]:
+    counts: Counter[Key] = Counter()
+    for cell in observation.cells:
+        if cell.period == "now" and not cell.ok and is_rate_limit(family_of(cell)):
+            counts[cell.where.model, None] += cell.calls
+            counts[cell.where.model, cell.where.workspace] += cell.calls
+    return counts
+
+
+def _row(
+    observation: Observation,
+    demand: Demand,
+    limits: Mapping[Key, Limit],
+    throttled: Mapping[Key, int],
+    thresholds: Thresholds,
+) -> QuotaRow:
+    limit = limits.get((demand.model, demand.workspace)) or Limit(demand.model, demand.workspace, None, None)
+    source = limit.source
+    if demand.workspace is not None and limit.rpm is None and limit.tpm is None:
+        account = limits.get((demand.model, None))
+        if account is not None and account.source != "unknown":
+            limit, source = account, f"account, {account.source}"
+    rpm = _level(demand.rpm_peak, limit.rpm, demand.rpm_mean)
+    tpm = _level(demand.tpm_peak, limit.tpm, demand.tpm_mean)
+    levels = [level.level for level in (rpm, tpm) if level.level is not None]
+    level = max(levels) if levels else None
+    return QuotaRow(
+        model=demand.model,
+        workspace=demand.workspace,
+        limit_source=source,
+        rpm=rpm,
+        tpm=tpm,
+        rps=_level(demand.rps_peak, limit.rpm and limit.rpm / 60),
+        tps=_level(demand.tps_peak, limit.tpm and limit.tpm / 60),
+        throttled=throttled.get((demand.model, demand.workspace), 0),
+        level=level,
+        state=_state(level, thresholds),
+        exhausted_at=_exhausted_at(observation, demand, limit),
+    )
+
+
+def _level(peak: float, limit: float | None, mean: float | None = None) -> Level:
+    return Level(limit, peak, peak / limit if limit else None, mean)
+
+
+def _state(level: float | None, thresholds: Thresholds) -> Severity:
+    if level is None:
+        return "unknown"
+    if level >= thresholds.water_level.critical:
+        return "critical"
+    return "warning" if level >= thresholds.water_level.warning else "ok"
+
+
+def _exhausted_at(observation: Observation, demand: Demand, limit: Limit) -> datetime | None:
+    """When the busiest minute will be as large as a limit, if demand goes on rising as in the window."""
+    found = [
+        reached
+        for ceiling, peak, tokens in ((limit.rpm, demand.rpm_peak, False), (limit.tpm, demand.tpm_peak, True))
+        if ceiling and peak < ceiling and (reached := _reached_ms(observation, demand, ceiling, tokens=tokens))
+    ]
+    return observation.window.at(min(found)) if found else None
+
+
+def _reached_ms(observation: Observation, demand: Demand, limit: float, *, tokens: bool) -> int | None:
+    points = per_minute(observation, demand.model, demand.workspace, tokens=tokens)
+    slope = rising(points)
+    if slope is None:
+        return None
+    # The line through the medians, lifted by how far the busiest minutes stand above it.
+    level = median(value - slope * ms for ms, value in points)
+    peak = demand.tpm_peak if tokens else demand.rpm_peak
+    above = max(0.0, peak - max(level + slope * ms for ms, _ in points))
+    end_ms = observation.window.span.end_ms
+    reached = (limit - above - level) / slope
+    horizon = min(TREND_HORIZON_MS, TREND_WINDOWS * observation.window.span.ms)
+    return math.ceil(reached) if end_ms < reached <= end_ms + horizon else None
+
+
+def per_minute(
+    observation: Observation, model: str, workspace: str | None, *, tokens: bool
+) -> list[tuple[float, float]]:
+    """Demand over the window in at most 15 pieces of a minute or more: middle (ms) and rate per minute."""
+    span = observation.window.span
+    step = max(60_000, observation.bucket_ms, -(-span.ms // 15))
+    step = -(-step // observation.bucket_ms) * observation.bucket_ms
+    sums: dict[int, int] = defaultdict(int)
+    for cell in observation.cells:
+        if cell.period == "now" and cell.where.model == model and workspace in (None, cell.where.workspace):
+            sums[(cell.bucket_ms - span.start_ms) // step] += cell.total_tokens if tokens else cell.calls
+    full = span.ms // step
+    return [(span.start_ms + (i + 0.5) * step, sums[i] * 60_000 / step) for i in range(full)]
+
+
+def rising(points: Sequence[tuple[float, float]]) -> float | None:
+    """Slope per ms of a clear rise (Theil–Sen, shown by Mann–Kendall's test); None when there is none."""
+    count = len(points)
+    if count < TREND_LEAST_POINTS:
+        return None
+    slopes = [(y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in combinations(points, 2)]
+    excess = sum((slope > 0) - (slope < 0) for slope in slopes)
+    spread = math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
+    slope = median(slopes)
+    return slope if (excess - 1) / spread >= TREND_Z and slope > 0 else None

@@ -1,0 +1,9 @@
+"""Local log files on embedded DuckDB: no account, no network.
+
+`files` finds them, `plain` turns each into seekable clean text, `timeline` finds the bytes of a span of time, `load`
+parses those into the table `log`, `source` asks it the statements of `queries`, `search` finds a trace.
+"""
+
+from llmops_cli.sources.local.source import LocalSource
+
+__all__ = ["LocalSource"]

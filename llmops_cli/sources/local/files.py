@@ -1,0 +1,147 @@
+"""From what the user named to the log files that exist: paths, globs, directories, standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmops_cli.errors import SourceError
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_OTHER_MAGIC = {
+    b"PK\x03\x04": "a zip archive",
+    b"\x7fELF": "a program",
+    b"\x89PNG": "an image",
+    b"BZh": "bzip2; unpack it first",
+    b"\xfd7zXZ": "xz; unpack it first",
+    b"PAR1": "Parquet",
+    b"SQLite format": "an SQLite database",
+    b"%PDF": "a PDF",
+}
+_SNIFF = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One log file. `compression` is "gzip", "zstd" or None; `path` None is standard input."""
+
+    path: Path | None
+    name: str
+    compression: str | None
+
+
+def find(named: Sequence[str]) -> tuple[tuple[Found, ...], tuple[str, ...]]:
+    """Resolve `named` to files, each once, in the order given, and what was passed over (one line each).
+
+    A directory means its `*.log*`, not deeper. Raises `SourceError` when a name leads to nothing readable.
+    """
+    files: dict[str, Found] = {}
+    passed_over: list[str] = []
+    for name in named:
+        if name == "-":
+            files["-"] = Found(None, "standard input", None)
+            continue
+        paths, chosen = _expand(name)
+        for path in paths:
+            try:
+                found = _sniff(path)
+            except SourceError as error:
+                if chosen:
+                    raise
+                passed_over.append(error.message)
+                continue
+            files.setdefault(os.path.realpath(path), found)
+    if not files:
+        reason = passed_over[0] if passed_over else "no log file named"
+        raise SourceError("log_unreadable", reason, "name another file with --log PATH")
+    return tuple(files.values()), tuple(passed_over)
+
+
+def _expand(name: str) -> tuple[list[Path], bool]:
+    """Give the paths a name stands for, and whether it named one file itself."""
+    path = Path(name).expanduser()
+    try:
+        if path.is_dir():
+            if not os.access(path, os.R_OK | os.X_OK):
+                raise SourceError(
+                    "log_unreadable", f"{name}: permission denied", "ask for read access to the directory"
+                )
+            inside = sorted(p for p in path.glob("*.log*") if p.is_file() and not p.name.startswith("."))
+            if not inside:
+                raise SourceError(
+                    "log_not_found", f"{name}: the directory holds no *.log* file", "name the log file with --log PATH"
+                )
+            return inside, False
+        if path.exists():
+            return [path], True
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            "log_unreadable", f"{name!r}: {_reason(error)}", "name the log file with --log PATH"
+        ) from error
+    if glob.has_magic(name):
+        matches = sorted(
+            p
+            for p in map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute and ** patterns alike
+            if p.is_file()
+        )
+        if matches:
+            return matches, False
+        raise SourceError("log_not_found", f"{name}: no file matches", "check the pattern; quote it in the shell")
+    raise SourceError("log_not_found", f"{name}: no such file", _nearby(path))
+
+
+def _nearby(path: Path) -> str:
+    parent = path.parent
+    if not parent.is_dir():
+        return f"the directory {parent} does not exist; name the log file with --log PATH"
+    logs = sorted(p.name for p in parent.glob("*.log*"))[:3]
+    if logs:
+        return f"in that directory: {', '.join(logs)}"
+    return "name the log file with --log PATH"
+
+
+def _sniff(path: Path) -> Found:
+    try:
+        if not path.is_file() and not path.is_fifo():
+            raise SourceError("log_unreadable", f"{path}: not a regular file", "name a log file with --log PATH")
+        if path.is_fifo():
+            return Found(path, str(path), "fifo")
+        with path.open("rb") as file:
+            head = file.read(_SNIFF)
+    except OSError as error:
+        raise SourceError(
+            "log_unreadable", f"{path}: {_reason(error)}", f"check the permissions: ls -l {path}"
+        ) from error
+    for magic, compression in _MAGIC.items():
+        if head.startswith(magic):
+            return Found(path, str(path), compression)
+    for magic, kind in _OTHER_MAGIC.items():
+        if head.startswith(magic):
+            raise SourceError("log_binary", f"{path}: not a text log but {kind}", "name a text log, .gz or .zst")
+    if _looks_binary(head):
+        raise SourceError("log_binary", f"{path}: binary data, not a text log", "name a text log, .gz or .zst")
+    return Found(path, str(path), None)
+
+
+def _looks_binary(head: bytes) -> bool:
+    """Tell binary data from text that holds some NUL or escape bytes: more than a third is control characters."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return False  # UTF-16 text
+    text = head.lstrip(b"\0")  # a crash can leave a block of NULs in front of good lines
+    if head and not text:
+        return len(head) < _SNIFF
+    control = sum(byte < 32 and byte not in b"\t\n\r\x1b" for byte in text)
+    return control * 3 > len(text)
+
+
+def _reason(error: BaseException) -> str:
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+
+
+def stdin_is_terminal() -> bool:
+    """Tell whether `--log -` would wait for somebody to type."""
+    return sys.stdin is not None and sys.stdin.isatty()

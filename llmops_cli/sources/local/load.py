@@ -1,0 +1,290 @@
+"""Log text into the table `log` of an embedded DuckDB: one row per model call or feedback event.
+
+DuckDB's native CSV reader splits the lines at their commas, which is about twice as fast as splitting strings: a call
+is twelve comma-separated values, the first of them with the header in front. Two parsers share one set of rules:
+
+- the *quick* one, for patterns that begin with a date of fixed width: the time is the head's first characters, the
+  message what follows the first occurrence of the literal before `%m`;
+- the *full* one, the pattern's regular expression, for every other pattern.
+
+A line that the quick parser finds odd (a thread name with a comma, a broken number) is kept as text and judged in
+Python by `calls`, the reference: it is a call after all, or it counts as `unparsed`, or it is an ordinary line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from llmops_cli.calls.line import looks_like_call, parse_call, parse_feedback
+from llmops_cli.calls.pattern import Pattern
+from llmops_cli.evidence import Span
+from llmops_cli.sources.local.format import LogFormat
+
+if TYPE_CHECKING:
+    import duckdb
+
+_OVERFLOW = 24
+"""Commas of an error message that are kept for matching the catalogue; `trace` shows messages whole."""
+_CONTENT = ("prompt", "result")
+"""What the standard writes beside a call, often long and full of commas: passed over before it is taken apart."""
+_ODD_LINES = 200_000
+_ODD_BYTES = 4096
+_COLUMNS = (
+    "part integer, kind tinyint, time_ms bigint, app varchar, module varchar, model varchar, workspace varchar, request_id varchar, "
+    "status_code integer, duration_ms bigint, input_tokens bigint, output_tokens bigint, total_tokens bigint, "
+    "error_code varchar, error_message varchar, head varchar, rating varchar, line varchar"
+)
+
+
+@dataclass(slots=True)
+class Odd:
+    """What came of the lines that the table could not take."""
+
+    unparsed: int = 0
+    samples: tuple[str, ...] = ()
+
+
+def create_table(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the empty table `log` and the macro that gives SLS's percentile by nearest rank."""
+    con.execute(f"create table calls ({_COLUMNS})")
+    con.execute("create macro approx_percentile(x, p) as quantile_disc(x, p)")
+
+
+def bounds(
+    con: duckdb.DuckDBPyConnection, paths: Sequence[str], log_format: LogFormat, known: Span
+) -> tuple[int, int] | None:
+    """Read the first and last time of any line with a header, in files whose times may not be sorted."""
+    pattern = log_format.pattern
+    source, line, _, _ = _source(paths, pattern)
+    parts = _full_parts(pattern, line, source)
+    if is_quick(pattern):
+        start = _timestamp(pattern, f"substr(line, 1, {pattern.time.width})")
+        fits = f"line like {_quoted(pattern.like)} escape '\\'"
+        parts = f"select case when {fits} then {start} end as wall from (select {line} as line from {source})"
+    row = con.execute(f"select min(t), max(t) from (select {_time(log_format, known)} as t from ({parts}))").fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
+def load(con: duckdb.DuckDBPyConnection, paths: Sequence[str], log_format: LogFormat, span: Span, known: Span) -> Odd:
+    """Append the calls and feedback of `span` in the clean text files `paths` to `log`.
+
+    `known` bounds the times in the files; it only serves to know the zone's offsets. Raises duckdb's
+    `InvalidInputException` for bytes that are not UTF-8.
+    """
+    (part,) = con.execute("select coalesce(max(part), 0) + 1 from calls").fetchone() or (1,)
+    con.execute(f"insert into calls select {part}, * from ({_select(paths, log_format, known)})")
+    inside = f"time_ms >= {span.start_ms} and time_ms < {span.end_ms}"
+    odd = con.execute(
+        f"select line from calls where part = {part} and kind = 3 and (time_ms is null or {inside}) limit {_ODD_LINES}"
+    ).fetchall()
+    # Not a filter of the statement above: DuckDB would compute kind and time twice for it, at twice the price.
+    con.execute(f"delete from calls where part = {part} and (kind not in (1, 2) or not ({inside}))")
+    return _judge(con, part, [line for (line,) in odd], log_format, span)
+
+
+def _select(paths: Sequence[str], log_format: LogFormat, known: Span) -> str:
+    """Build the one statement that reads, parses and sorts lines into calls (1), feedback (2) and odd ones (3)."""
+    pattern = log_format.pattern
+    quick = is_quick(pattern)
+    source, line, first, width = _source(paths, pattern)
+    parts = _quick_parts(pattern, first, width, source) if quick else _full_parts(pattern, line, source)
+    time = _time(log_format, known)
+    if not quick:
+        line = "line"
+    other = "m0 like 'prompt:%' or m0 like 'result:%'"
+    return f"""
+with parts as ({parts}),
+timed as (select *, {time} as time_ms, try_cast(m5 as integer) as status, try_cast(m6 as bigint) as duration,
+    {_number("m7")} as tokens_in, {_number("m8")} as tokens_out, {_number("m9")} as tokens, {_text("m10")} as code
+    from parts),
+sorted as (select *, case
+    when time_ms is not null and m11 is not null and duration >= 0 and tokens_in >= 0 and tokens_out >= 0
+      and tokens >= 0 and {"single" if quick else "true"} and strlen(m0) <= 64 and m0 not like '%: %'
+      and (m2 >= ':' or try_cast(m2 as double) is null) and (m2 <> '' or m0 <> '' or m1 <> '' or m3 <> '')
+      and not ({other} or m0 like 'feedback:%') then 1
+    when m0 like 'feedback:%' then if(time_ms is not null and m6 is not null and lower(trim(m5)) in ('up', 'down'), 2, 0)
+    when {other} then 0
+    when m11 is not null or (m4 is not null and {_call_like()}) then 3
+    else 0 end as kind, code <> '' or status is distinct from 200 as failed from timed)
+select kind, time_ms, {_text("if(kind = 2, substr(m0, 10), m0)")} as app, {_text("m1")} as module,
+  {_text("m2")} as model, {_text("m3")} as workspace, if(failed, {_text("m4")}, null) as request_id,
+  if(kind = 1 and status between 100 and 599, status, null) as status_code,
+  if(kind = 1, duration, null) as duration_ms, tokens_in as input_tokens, tokens_out as output_tokens,
+  tokens as total_tokens, if(kind = 1, code, '') as error_code,
+  if(kind = 1 and failed, {_text("message")}, '') as error_message, if(kind = 1 and failed, head, null) as head,
+  if(kind = 2, lower(trim(m5)), null) as rating, if(kind = 3, substr({line}, 1, {_ODD_BYTES}), null) as line
+from sorted
+"""
+
+
+def _source(paths: Sequence[str], pattern: Pattern) -> tuple[str, str, int, int]:
+    """Give the CSV reader, the whole line as SQL, the column of the first value, and the number of columns."""
+    first = (pattern.header_commas or 0) if is_quick(pattern) else 0
+    width = first + 12 + _OVERFLOW
+    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
+    files = ", ".join(_quoted(path) for path in paths)
+    source = (
+        f"read_csv([{files}], columns = {{{columns}}}, delim = ',', quote = '', escape = '', comment = '', "
+        "header = false, auto_detect = false, strict_mode = false, null_padding = true, nullstr = '\x02', "
+        "max_line_size = 2097152)"
+    )
+    return source, f"concat_ws(',', {', '.join(f'c{i}' for i in range(width))})", first, width
+
+
+def _time(log_format: LogFormat, known: Span) -> str:
+    """Give the time `wall` as ms since the epoch."""
+    if log_format.pattern.time.zone:
+        return "epoch_ms(wall)"
+    return f"epoch_ms(wall) - ({_offset_ms(log_format.pattern.time.zone_or(log_format.zone), known)})"
+
+
+def is_quick(pattern: Pattern) -> bool:
+    """Tell whether the pattern's header can be cut by position instead of by regular expression."""
+    return bool(
+        pattern.time_first
+        and pattern.time.width
+        and pattern.message_separator.strip()
+        and pattern.header_commas is not None
+    )
+
+
+def _quick_parts(pattern: Pattern, first: int, width: int, source: str) -> str:
+    """Cut the head of each line by position. `head` is the text before the message, `m0`…`m11` the values."""
+    head = "c0" if first == 0 else f"concat_ws(',', {', '.join(f'c{i}' for i in range(first + 1))})"
+    separator = pattern.message_separator
+    wall = _timestamp(pattern, f"left(full_head, {pattern.time.width})")
+    # The date is checked by reading it; LIKE checks the literals behind it.
+    fits = f"full_head like {_quoted('%' + pattern.like[len(pattern.time.like) :])} escape '\\'"
+    values = ", ".join(f"c{first + i} as m{i}" for i in range(1, 12))
+    rest = ", ".join(f"c{i}" for i in range(first + 11, width))
+    twice, inner = f"%{_like(separator)}%{_like(separator)}%", [f"%{_like(separator + word)}:%" for word in _CONTENT]
+    no_content = " and ".join(f"c{first} not like {_quoted(like)} escape '\\'" for like in inner)
+    return f"""
+  select *, if({fits}, {wall}, null) as wall, full_head as head,
+    full_head not like {_quoted(twice)} escape '\\' as single,
+    coalesce(nullif(split_part(full_head, {_quoted(separator)}, 2), ''), full_head) as m0, {values},
+    if(c{first + 12} is null, c{first + 11}, concat_ws(',', {rest})) as message
+  from (select *, {head} as full_head from {source} where c{first + 4} is not null and {no_content})
+"""
+
+
+def _full_parts(pattern: Pattern, line: str, source: str) -> str:
+    """Cut each line by the pattern's regular expression."""
+    groups = ", ".join(f"'{name}'" for name in pattern.groups)
+    values = ", ".join(f"x[{i + 1}] as m{i}" for i in range(11))
+    return f"""
+  select line, {_timestamp(pattern, "h.time")} as wall, line as head, {values}, if(len(x) >= 12, x[12], null) as m11,
+    if(len(x) >= 12, array_to_string(x[12:], ','), null) as message
+  from (
+    select line, h, string_split(if(h.time <> '', trim(h.message), line), ',') as x from (
+      select line, regexp_extract(line, {_quoted(pattern.re2)}, [{groups}]) as h from (
+        select {line} as line from {source}
+      )
+    )
+  )
+"""
+
+
+def _timestamp(pattern: Pattern, text: str) -> str:
+    """Parse the time; zone-less times come out as wall-clock timestamps."""
+    if pattern.time.strptime in ("%Y-%m-%d %H:%M:%S.%g", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S.%g"):
+        return f"try_cast({text} as timestamp)"  # DuckDB's own notation: faster than a format
+    if pattern.time.zone:
+        text = f"replace({text}, 'Z', '+00:00')"  # DuckDB's %z takes no Z
+    return f"try_strptime({text}, {_quoted(pattern.time.strptime)})"
+
+
+def _number(column: str) -> str:
+    """Read a count: empty and Java's `null` are 0, anything unreadable is NULL."""
+    return f"coalesce(try_cast({column} as bigint), if(trim({column}) in ('', 'null'), 0, null))"
+
+
+def _text(column: str) -> str:
+    """Strip a value; Java's `null` is empty. Most values need neither, and trimming each would cost a copy."""
+    bare = f"{column} <> 'null' and {column} not like ' %' and {column} not like '% '"
+    return f"case when {bare} then {column} when trim({column}) = 'null' then '' else trim({column}) end"
+
+
+def _call_like() -> str:
+    """Tell a torn or misspelt call from prose with commas: workspace or request id have their shape."""
+    return "(concat(m1, m2, m3) like '% - feedback:%' or m3 like 'llm-%' or regexp_matches(m4, '^\\s*[0-9A-Fa-f]{8}-'))"
+
+
+def _like(text: str) -> str:
+    """Escape a literal for LIKE."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _offset_ms(zone: tzinfo, known: Span) -> str:
+    """Give the zone's offset as SQL over the wall-clock time; a repeated hour counts as its first occurrence."""
+    naive = "epoch_ms(wall)"
+    steps = _offset_steps(zone, known)
+    text = str(steps[-1][1])
+    for (_, offset), (until, _) in reversed(list(pairwise(steps))):
+        text = f"case when {naive} < {until} then {offset} else {text} end"
+    return text
+
+
+def _offset_steps(zone: tzinfo, known: Span) -> list[tuple[int, int]]:
+    """List (wall-clock ms from which it holds, offset ms) over `known` and a month on both sides."""
+    month = 31 * 86_400_000
+    at, end = known.start_ms - month, known.end_ms + month
+    steps = [(at, _offset(zone, at))]
+    while at < end:
+        after = min(at + 7 * 86_400_000, end)
+        if _offset(zone, after) != steps[-1][1]:
+            low, high = at, after
+            while high - low > 1000:
+                middle = (low + high) // 2
+                low, high = (middle, high) if _offset(zone, middle) == steps[-1][1] else (low, middle)
+            changed = -(-high // 1000) * 1000
+            offset = _offset(zone, changed)
+            steps.append((changed + max(offset, steps[-1][1]), offset))
+        at = after
+    return steps
+
+
+def _offset(zone: tzinfo, ms: int) -> int:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    offset = moment.astimezone(zone).utcoffset()
+    return int(offset.total_seconds() * 1000) if offset else 0
+
+
+def _judge(con: duckdb.DuckDBPyConnection, part: int, lines: Sequence[str], log_format: LogFormat, span: Span) -> Odd:
+    """Read odd lines with the reference parser: insert those that are calls, count those that should have been."""
+    odd = Odd()
+    rows: list[tuple[Any, ...]] = []
+    samples: list[str] = []
+    for line in lines:
+        header = log_format.header(line)
+        message = header.message if header else line
+        time = log_format.time_ms(line)
+        if time is not None and not span.start_ms <= time < span.end_ms:
+            continue
+        call = parse_call(message) if time is not None else None
+        feedback = parse_feedback(message) if time is not None else None
+        if call is not None:
+            rows.append(
+                (part, 1, time, call.app, call.module, call.model, call.workspace, call.request_id, call.status_code,
+                 call.duration_ms, call.input_tokens, call.output_tokens, call.total_tokens, call.error_code,
+                 call.error_message, line, None, None)
+            )  # fmt: skip
+        elif feedback is not None:
+            who = (feedback.app, feedback.module, feedback.model, feedback.workspace, feedback.request_id)
+            rows.append((part, 2, time, *who, None, None, 0, 0, 0, "", "", None, feedback.rating, None))
+        elif looks_like_call(message):
+            odd.unparsed += 1
+            if len(samples) < 3:
+                samples.append(line[:300])
+    if rows:
+        con.executemany(f"insert into calls values ({', '.join('?' * len(rows[0]))})", rows)
+    odd.samples = tuple(samples)
+    return odd

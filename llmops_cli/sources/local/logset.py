@@ -1,0 +1,145 @@
+"""The files of one log, and which of them can hold a span of time.
+
+A rotated set is many files, most of them compressed and old. A compressed file is unpacked only when its time can
+matter: its first line is cheap to read, and the next file of the same set bounds its last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from llmops_cli.evidence import Span
+from llmops_cli.sources.local.files import Found, find
+from llmops_cli.sources.local.format import LogFormat
+from llmops_cli.sources.local.meter import Meter, no_meter
+from llmops_cli.sources.local.plain import PlainFile, open_plain, peek
+from llmops_cli.sources.local.timeline import SLACK_MS, SMALL, Timeline
+
+Bounds = Callable[[PlainFile, Timeline], tuple[int, int] | None]
+
+
+@dataclass(slots=True)
+class Entry:
+    """One file: opened when needed. Times are those of lines with a header; None when not known or none has one."""
+
+    found: Found
+    plain: PlainFile | None = None
+    timeline: Timeline | None = None
+    first_ms: int | None = None
+    last_ms: int | None = None
+    sorted: bool = True
+
+
+@dataclass(slots=True)
+class LogSet:
+    """All files that the user named. `bounds` reads the exact first and last time of a small or unsorted file."""
+
+    named: Sequence[str]
+    format: LogFormat
+    encoding: str | None
+    bounds: Bounds
+    meter: Meter = no_meter
+    entries: list[Entry] = field(default_factory=list)
+    passed_over: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        found, self.passed_over = find(self.named)
+        self.entries = [Entry(each) for each in found]
+        try:
+            for entry in self.entries:
+                if entry.found.path is None or entry.found.compression not in ("gzip", "zstd"):
+                    self._open(entry)
+                else:
+                    entry.first_ms = self._first_of_packed(entry)
+            self._open_newest()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def newest_ms(self) -> int | None:
+        """Time of the newest line with a header."""
+        return max((e.last_ms for e in self.entries if e.last_ms is not None), default=None)
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """Time of the oldest line with a header."""
+        return min((e.first_ms for e in self.entries if e.first_ms is not None), default=None)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files opened so far."""
+        return sum(e.plain.size for e in self.entries if e.plain)
+
+    def close(self) -> None:
+        """Close every file."""
+        for entry in self.entries:
+            if entry.plain:
+                entry.plain.file.close()
+
+    def holding(self, span: Span | None) -> list[Entry]:
+        """Give the opened files that may hold lines of `span` (None: all of them)."""
+        for entry in self.entries:
+            if entry.plain is None and (span is None or self._may_hold(entry, span)):
+                self._open(entry)
+        return [e for e in self.entries if e.plain and (span is None or self._may_hold(e, span))]
+
+    def _open(self, entry: Entry) -> None:
+        entry.plain = open_plain(entry.found, self.encoding, self.meter)
+        entry.timeline = Timeline(entry.plain, self.format)
+        entry.sorted = entry.timeline.is_sorted()
+        if entry.plain.size <= SMALL or not entry.sorted:
+            exact = self.bounds(entry.plain, entry.timeline)
+            entry.first_ms, entry.last_ms = exact or (None, None)
+        else:
+            entry.first_ms, entry.last_ms = entry.timeline.first(), entry.timeline.last()
+
+    def _open_newest(self) -> None:
+        """Unpack compressed files until none that is still packed can be newer than what is known."""
+        packed = [e for e in self.entries if e.plain is None]
+        for entry in sorted(packed, key=lambda e: e.first_ms or 0, reverse=True):
+            newest = self.newest_ms
+            if newest is None or (entry.first_ms is not None and entry.first_ms > newest):
+                self._open(entry)
+
+    def _first_of_packed(self, entry: Entry) -> int | None:
+        times = map(self.format.time_ms, peek(entry.found, self.encoding))
+        return next((time for time in times if time is not None), None)
+
+    def _may_hold(self, entry: Entry, span: Span) -> bool:
+        if entry.first_ms is None:
+            return True  # no line with a header: its lines have no time, and still count as unparsed
+        if entry.first_ms >= span.end_ms + SLACK_MS and entry.sorted:
+            return False
+        last = entry.last_ms if entry.plain else self._bound_of_packed(entry)
+        return last is None or last >= span.start_ms - SLACK_MS
+
+    def _bound_of_packed(self, entry: Entry) -> int | None:
+        """Give the latest time a packed file can hold: where the next file of its set begins."""
+        stem = _stem(entry.found)
+        later = [
+            e.first_ms
+            for e in self.entries
+            if e is not entry
+            and e.first_ms is not None
+            and _stem(e.found) == stem
+            and e.first_ms > (entry.first_ms or 0)
+        ]
+        return min(later) + SLACK_MS if later else None
+
+
+def _stem(found: Found) -> str:
+    """Name the rotated set: `logs/app.log.3.gz` and `logs/app-2025-07-09.log` belong to `logs/app`."""
+    return (
+        re.sub(r"[-._]?\d[\d._-]*", "", str(found.path)).removesuffix(".gz").removesuffix(".zst").removesuffix(".log")
+    )
+
+
+def no_header(entries: Iterable[Entry], log_format: LogFormat) -> str | None:
+    """Say which files have no line that the pattern fits, None when each has one."""
+    bare = [e.found.name for e in entries if e.plain and e.plain.size and e.first_ms is None]
+    if not bare:
+        return None
+    return f"no line of {', '.join(bare[:3])} begins with the header of the pattern {log_format.pattern.text!r}"

@@ -1,0 +1,461 @@
+"""Local log files as a source of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from llmops_cli.calls.framing import Carry
+from llmops_cli.calls.pattern import STANDARD_PATTERN, PatternError, compile_pattern
+from llmops_cli.errors import SourceError, UsageError
+from llmops_cli.evidence import (
+    DIMENSIONS,
+    Arrival,
+    CallRecord,
+    CallStats,
+    Cell,
+    Demand,
+    Durations,
+    Filters,
+    Observation,
+    Period,
+    Point,
+    Ratings,
+    Slice,
+    SourceState,
+    Span,
+    Thresholds,
+    Where,
+    Window,
+    bucket_length,
+)
+from llmops_cli.queries import CELLS, DEMAND, DUCKDB, FEEDBACK, POINTS, TOTALS, Statement, slices
+from llmops_cli.sources import Refused, TraceLines
+from llmops_cli.sources.local import load, plain
+from llmops_cli.sources.local.format import LogFormat
+from llmops_cli.sources.local.logset import Entry, LogSet, no_header
+from llmops_cli.sources.local.meter import Advance, Meter, following, no_advance, no_meter
+from llmops_cli.sources.local.plain import PlainFile
+from llmops_cli.sources.local.search import search
+from llmops_cli.sources.local.timeline import Timeline
+
+if TYPE_CHECKING:
+    import duckdb
+
+_CAPPED = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    span: Span
+    odd: load.Odd
+
+
+class LocalSource:
+    """Log files, read by windows: what is asked for is parsed into DuckDB once, and only that.
+
+    `paths`: files, globs, directories or `-`; `pattern`: the Logback pattern of the header; `zone`: of times that are
+    written without one. `meter` shows a long read to
+    whoever waits. Raises `UsageError` for a pattern that does not
+    compile or an unknown encoding, `SourceError` for what cannot be read.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        zone: tzinfo,
+        pattern: str = STANDARD_PATTERN,
+        encoding: str | None = None,
+        meter: Meter = no_meter,
+    ) -> None:
+        try:
+            self._format = LogFormat(compile_pattern(pattern), zone)
+        except PatternError as error:
+            raise UsageError(
+                "bad_pattern", f"--pattern: {error}", "copy it from the appender in logback.xml"
+            ) from error
+        self._meter = meter
+        self._con = _connect()
+        load.create_table(self._con)
+        self._loaded: list[_Loaded] = []
+        self._capped: set[str] = set()
+        self._logs = LogSet(paths, self._format, encoding, self._bounds, meter)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give files, temporary copies and the database back."""
+        self._logs.close()
+        self._con.close()
+
+    def newest_ms(self) -> int | None:
+        """Time of the newest line with a header; None when no line has one."""
+        return self._logs.newest_ms
+
+    def oldest_ms(self) -> int | None:
+        """Time of the oldest line with a header; None when no line has one."""
+        return self._logs.oldest_ms
+
+    def observe(
+        self, window: Window, filters: Filters, thresholds: Thresholds, between: Span | None = None
+    ) -> Observation:
+        """Read everything that `status` decides from; see `CallSource`."""
+        spans = self._spans(window, between)
+        self._prepare(spans, filters)
+        bucket = bucket_length(window.span.ms)
+        totals = {row["period"]: row for row in self._ask(TOTALS, spans)}
+        demand = self._ask(DEMAND, spans)
+        overall = {row["unit"]: row for row in demand if row["model"] is None}
+        oldest = self.oldest_ms()
+        newest = self._con.execute("select max(time_ms) from calls where duration_ms is not null").fetchone()
+        start = min(span.start_ms for span in spans.values())
+        odd = next(loaded.odd for loaded in self._loaded if loaded.span == window.span)
+        return Observation(
+            window=window if "before" in spans else replace(window, baseline=None, stepped_back=False),
+            bucket_ms=bucket,
+            read_from_ms=start if oldest is None else max(start, oldest),
+            now=_stats(totals.get("now"), overall),
+            before=_stats(totals.get("before"), {}) if "before" in spans else None,
+            points=tuple(Point(**row) for row in self._ask(POINTS, spans, bucket) if row["period"] != "between"),
+            cells=tuple(_cell(row) for row in self._rows(CELLS, spans, bucket, thresholds.p95_ms.warning)),
+            demand=tuple(_demand(demand, window.span)),
+            feedback=tuple(_ratings(row) for row in self._ask(FEEDBACK, spans, bucket)),
+            unparsed=odd.unparsed,
+            unparsed_samples=odd.samples,
+            newest_call_ms=newest[0] if newest else None,
+            matched_by_filters=not filters or any(row["calls"] for row in totals.values()),
+            filters=filters,
+            between=spans.get("between"),
+        )
+
+    def bytes_of(self, span: Span) -> int:
+        """Give the bytes of log that hold `span`."""
+        return sum(
+            end - start for _, start, end in _Reader(self._format, copy=False).parts(self._logs.holding(span), span)
+        )
+
+    def slices(self, window: Window, filters: Filters, by: Sequence[str]) -> tuple[Slice, ...]:
+        """Count calls and failures per combination of the values of `by`; see `CallSource`."""
+        spans = self._spans(window)
+        self._prepare(spans, filters)
+        sides: dict[tuple[str, ...], dict[Period, dict[str, Any]]] = {}
+        for row in self._ask(slices(by), spans):
+            sides.setdefault(tuple(row[name] for name in by), {})[row["period"]] = row
+        return tuple(_slice(dict(zip(by, key, strict=True)), side) for key, side in sides.items())
+
+    def arrivals(self, window: Window, filters: Filters, refused: Refused) -> tuple[Arrival, ...]:
+        """Give every call of the window by the time it was sent; `refused` tells a rate limit's answer."""
+        self._prepare(self._spans(window), filters)
+        rows = self._con.execute(
+            "select time_ms - duration_ms, model, workspace, total_tokens, duration_ms, status_code, error_code, "
+            "error_message from log where duration_ms is not null and time_ms >= ? and time_ms < ? order by 1",
+            [window.span.start_ms, window.span.end_ms],
+        ).fetchall()
+        return tuple(
+            Arrival(
+                sent, model, workspace, tokens, duration, bool(code or status != 200) and refused(status, code, text)
+            )
+            for sent, model, workspace, tokens, duration, status, code, text in rows
+        )
+
+    def failures(self, window: Window, filters: Filters, limit: int = 100) -> tuple[CallRecord, ...]:
+        """Give the newest failed calls of the window, newest first."""
+        self._prepare(self._spans(window), filters)
+        rows = self._con.execute(
+            "select time_ms, app, module, model, workspace, request_id, status_code, duration_ms, input_tokens, "
+            "output_tokens, total_tokens, error_code, error_message, head from log "
+            "where head is not null and duration_ms is not null and time_ms >= ? and time_ms < ? "
+            "order by time_ms desc limit ?",
+            [window.span.start_ms, window.span.end_ms, limit],
+        ).fetchall()
+        return tuple(self._record(row) for row in rows)
+
+    def trace(self, trace_id: str, window: Window | None) -> TraceLines:
+        """Find a trace; see `CallSource`."""
+        entries = self._logs.holding(window.span if window else None)
+        return search(entries, trace_id, self._format, window.span if window else None, self._meter)
+
+    def states(self) -> tuple[SourceState, ...]:
+        """Say how far the answers so far can be trusted: one state, with every reason in its detail."""
+        opened = [entry for entry in self._logs.entries if entry.plain]
+        names = [entry.found.name for entry in self._logs.entries]
+        where = names[0] if len(names) == 1 else f"{len(names)} files ({names[0]}, …)"
+        doubts = [*self._logs.passed_over]
+        doubts += [
+            f"{entry.found.name}: {note}" for entry in opened for note in (entry.plain.notes if entry.plain else ())
+        ]
+        if missing := no_header(opened, self._format):
+            doubts.append(missing)
+        doubts += sorted(self._capped)
+        remarks = [f"{entry.found.name}: times are not sorted; read whole" for entry in opened if not entry.sorted]
+        detail = "; ".join([where, *doubts, *remarks])
+        return (SourceState(self.name, "partial" if doubts else "ok", detail),)
+
+    def size(self) -> int:
+        """Bytes of the log files that were opened."""
+        return self._logs.size
+
+    def _spans(self, window: Window, between: Span | None = None) -> dict[Period, Span]:
+        spans: dict[Period, Span] = {"now": window.span}
+        oldest = self.oldest_ms()
+        if window.baseline is not None and oldest is not None and oldest < window.baseline.end_ms:
+            spans["before"] = window.baseline
+        if between is not None and between.ms > 0:
+            spans["between"] = between
+        return spans
+
+    def _prepare(self, spans: dict[Period, Span], filters: Filters) -> None:
+        """Load what is missing of `spans`, and narrow the relation `log` to `filters`."""
+        for span in spans.values():
+            self._load(span)
+        self._con.execute("create or replace temp table keep (dimension varchar, value varchar)")
+        rows = [(name, value) for name in (*DIMENSIONS, "error_code") for value in getattr(filters, name)]
+        if rows:
+            self._con.executemany("insert into keep values (?, ?)", rows)
+        kept = [
+            f"{name} in (select value from keep where dimension = '{name}')"
+            for name in DIMENSIONS
+            if getattr(filters, name)
+        ]
+        if filters.error_code:
+            kept.append("(rating is not null or error_code in (select value from keep where dimension = 'error_code'))")
+        self._con.execute(
+            f"create or replace temp view log as select * from calls where {' and '.join(kept) or 'true'}"
+        )
+
+    def _load(self, span: Span) -> None:
+        """Parse the lines of `span` that are not in the table yet."""
+        if any(loaded.span == span for loaded in self._loaded):
+            return
+        odd = load.Odd()
+        for part in _missing(span, [loaded.span for loaded in self._loaded]):
+            entries = self._logs.holding(part)
+            got = self._parse(entries, part)
+            odd = load.Odd(odd.unparsed + got.unparsed, (odd.samples + got.samples)[:3])
+        self._loaded.append(_Loaded(span, odd))
+
+    def _parse(self, entries: Sequence[Entry], span: Span) -> load.Odd:
+        import duckdb  # noqa: PLC0415 - keeps `--help` free of it
+
+        if not entries:
+            return load.Odd()
+        times = [ms for e in entries for ms in (e.first_ms, e.last_ms) if ms is not None]
+        known = Span(min(times, default=span.start_ms), max(times, default=span.end_ms))
+        what = f"reading {entries[0].found.name}"
+        for dirty in (False, True):
+            reader = _Reader(self._format, copy=dirty)
+            parts = reader.parts(entries, span)
+            size = sum(end - start for _, start, end in parts)
+            if not parts:
+                return load.Odd()
+            try:
+                with self._meter(what, 2 * size) as advance:
+                    paths = [reader.path(*part, advance) for part in parts]
+                    with following(self._con, size, advance):
+                        return load.load(self._con, paths, reader.format, span, known)
+            except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+                if dirty:
+                    reason = str(error).splitlines()[0]
+                    raise SourceError("log_unreadable", f"{entries[0].found.name}: {reason}") from error
+            finally:
+                reader.close()
+        raise AssertionError
+
+    def _bounds(self, file: PlainFile, timeline: Timeline) -> tuple[int, int] | None:
+        """Read the exact first and last time of a small or unsorted file."""
+        import duckdb  # noqa: PLC0415
+
+        whole = Entry(None, file, timeline, sorted=False)  # type: ignore[arg-type]
+        year = 366 * 86_400_000
+        near = timeline.first() or timeline.last()
+        known = Span((near or 0) - 20 * year, (near or 0) + 20 * year)
+        for dirty in (False, True):
+            reader = _Reader(self._format, copy=dirty)
+            try:
+                paths = [reader.path(*part, no_advance) for part in reader.parts([whole], None)]
+                return load.bounds(self._con, paths, reader.format, known) if paths else None
+            except (duckdb.InvalidInputException, duckdb.ConversionException):
+                if dirty:
+                    raise
+            finally:
+                reader.close()
+        return None
+
+    def _record(self, row: tuple[Any, ...]) -> CallRecord:
+        head = row[-1]
+        header = self._format.header(head) or self._format.header(head + self._format.pattern.message_separator)
+        return CallRecord(row[0], header.level.strip() if header else "", header.trace_id if header else "", *row[1:13])
+
+    def _rows(self, statement: Statement, spans: dict[Period, Span], bucket: int = 1, slow: float = 0) -> list[Any]:
+        rows = self._con.execute(statement.text(DUCKDB, spans, bucket, slow)).fetchall()
+        if len(rows) == _CAPPED:
+            self._capped.add(f"{statement.name}: only the {_CAPPED:,} largest groups were read")
+        return rows
+
+    def _ask(self, statement: Statement, spans: dict[Period, Span], bucket: int = 1) -> list[dict[str, Any]]:
+        return [dict(zip(statement.columns, row, strict=True)) for row in self._rows(statement, spans, bucket)]
+
+
+class _Reader:
+    """Hands DuckDB the bytes of a span: the file itself where it is clean and wanted whole, else a clean copy.
+
+    A pattern whose time DuckDB cannot read (a zone written as a name) is translated to the standard header, in UTC.
+    """
+
+    def __init__(self, log_format: LogFormat, *, copy: bool) -> None:
+        self._own = log_format
+        self._translates = not log_format.pattern.time.strptime
+        self.format = LogFormat(compile_pattern(STANDARD_PATTERN), UTC) if self._translates else log_format
+        self._copy = copy or self._translates
+        self._files: list[IO[bytes]] = []
+
+    def parts(self, entries: Sequence[Entry], span: Span | None) -> list[tuple[PlainFile, int, int]]:
+        """Give the byte ranges that hold `span` (None: everything)."""
+        parts = []
+        for entry in entries:
+            if entry.plain is None or entry.timeline is None:
+                continue
+            seeks = span is not None and entry.sorted and entry.first_ms is not None
+            start, end = entry.timeline.bytes_of(span) if span and seeks else (entry.plain.start, entry.plain.size)
+            if start < end:
+                parts.append((entry.plain, start, end))
+        return parts
+
+    def path(self, file: PlainFile, start: int, end: int, advance: Advance) -> str:
+        """Give a path under which DuckDB reads the clean text of a range."""
+        if (start, end) == (0, file.size) and file.is_text and not self._copy and plain.all_clean(file, advance):
+            return file.path
+        return self._copied(file, start, end, advance)
+
+    def close(self) -> None:
+        """Give the temporary copies back."""
+        for file in self._files:
+            file.close()
+
+    def _copied(self, file: PlainFile, start: int, end: int, advance: Advance) -> str:
+        copy = plain.temporary()
+        self._files.append(copy)
+        carry = Carry()
+        for block in file.blocks(start, end, advance):
+            data = (
+                plain.clean(file, block, carry)
+                if self._copy or not file.is_text or not plain.is_clean(block)
+                else block
+            )
+            if self._translates:
+                data = self._translated(data)
+            plain.write(copy, data)
+        plain.write(copy, "".join(f"{line}\n" for line in carry.rest()).encode("utf-8", "replace"))
+        copy.flush()
+        return plain.path_of(copy)
+
+    def _translated(self, data: bytes) -> bytes:
+        return "".join(f"{self._standard(line)}\n" for line in data.decode("utf-8", "replace").split("\n")).encode()
+
+    def _standard(self, line: str) -> str:
+        header = self._own.header(line)
+        time = self._own.time_ms(line)
+        if header is None or time is None:
+            return line
+        at = datetime.fromtimestamp(time / 1000, UTC)
+        stamp = f"{at:%Y-%m-%d %H:%M:%S}.{time % 1000:03d}"
+        who = f"[traceId:{header.trace_id}] [#:] [{header.thread.replace(',', ' ')}]"
+        return f"{stamp} {header.level.strip() or '-'} {who} - {header.message}"
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    import duckdb  # noqa: PLC0415 - keeps `--help` free of it
+
+    con = duckdb.connect(
+        ":memory:", config={"preserve_insertion_order": "false", "autoinstall_known_extensions": "false"}
+    )
+    con.execute("set autoload_known_extensions = false")
+    return con
+
+
+def _missing(span: Span, loaded: Sequence[Span]) -> Iterator[Span]:
+    """Give the parts of `span` that no span of `loaded` covers."""
+    at = span.start_ms
+    for other in sorted(loaded, key=lambda s: s.start_ms):
+        if other.start_ms > at:
+            upto = min(other.start_ms, span.end_ms)
+            if upto > at:
+                yield Span(at, upto)
+        at = max(at, other.end_ms)
+        if at >= span.end_ms:
+            return
+    yield Span(at, span.end_ms)
+
+
+def _stats(total: dict[str, Any] | None, peaks: dict[int, dict[str, Any]]) -> CallStats:
+    if total is None:
+        return CallStats()
+    minute, second = peaks.get(60_000), peaks.get(1000)
+    return CallStats(
+        calls=total["calls"],
+        failures=total["failures"],
+        durations=Durations(*(total[f"{name}_ms"] for name in ("mean", "p50", "p95", "p99", "max"))),
+        input_tokens=total["input_tokens"],
+        output_tokens=total["output_tokens"],
+        total_tokens=total["total_tokens"],
+        qpm_peak=minute["calls_peak"] if minute else 0,
+        tpm_peak=minute["tokens_peak"] if minute else 0,
+        rps_peak=second["calls_peak"] if second else 0,
+        tps_peak=second["tokens_peak"] if second else 0,
+    )
+
+
+def _cell(row: tuple[Any, ...]) -> Cell:
+    period, bucket, app, module, model, workspace, *rest = row
+    return Cell(period, bucket, Where(app, module, model, workspace), *rest)
+
+
+def _ratings(row: dict[str, Any]) -> Ratings:
+    where = Where(row["app"], row["module"], row["model"], row["workspace"])
+    return Ratings(row["period"], row["bucket_ms"], where, row["up"], row["down"], row["first_down_ms"])
+
+
+def _demand(rows: Sequence[dict[str, Any]], span: Span) -> Iterator[Demand]:
+    """Pair each resource's minute and second rows; the account's row of a model comes before its workspaces'."""
+    sides: dict[tuple[str, str | None], dict[int, dict[str, Any]]] = {}
+    for row in rows:
+        if row["model"] is not None:
+            sides.setdefault((row["model"], row["workspace"]), {})[row["unit"]] = row
+    for (model, workspace), side in sorted(sides.items(), key=lambda item: (item[0][0], item[0][1] or "")):
+        minute, second = side[60_000], side[1000]
+        yield Demand(
+            model=model,
+            workspace=workspace,
+            calls=minute["calls"],
+            total_tokens=minute["tokens"],
+            rpm_mean=minute["calls"] / span.minutes,
+            rpm_peak=minute["calls_peak"],
+            tpm_mean=minute["tokens"] / span.minutes,
+            tpm_peak=minute["tokens_peak"],
+            rps_peak=second["calls_peak"],
+            tps_peak=second["tokens_peak"],
+            peak_ms=minute["peak_ms"],
+        )
+
+
+def _slice(where: dict[str, str], side: dict[Period, dict[str, Any]]) -> Slice:
+    now, before = side.get("now", {}), side.get("before", {})
+    return Slice(
+        where=where,
+        calls=now.get("calls", 0),
+        failures=now.get("failures", 0),
+        p95_ms=now.get("p95_ms"),
+        total_tokens=now.get("total_tokens", 0),
+        before_calls=before.get("calls", 0),
+        before_failures=before.get("failures", 0),
+        before_p95_ms=before.get("p95_ms"),
+    )

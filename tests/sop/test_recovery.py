@@ -1,0 +1,153 @@
+"""The plan: what can be done, in which order, and never what would make it worse."""
+
+import shlex
+from datetime import UTC, datetime
+
+import pytest
+
+from llmops_cli.evidence import Message
+from llmops_cli.knowledge.sentences import INCIDENT_TYPES, phrase, sentence
+from llmops_cli.report import Driver, Incident, Level, QuotaRow
+from llmops_cli.sop.recovery import ACTIONS, plan
+
+
+def incident(kind, drivers=(), runbook=None, failures=12, **scope):
+    return Incident(
+        type=kind,
+        severity="critical",
+        started_at=datetime(2025, 7, 9, 14, 15, tzinfo=UTC),
+        started_before=None,
+        scope=scope,
+        drivers=drivers,
+        evidence=(),
+        hypothesis=Message(""),
+        refuted_by=Message(""),
+        runbook=kind if runbook is None else runbook,
+        next=(),
+        failures=failures,
+        calls=100,
+    )
+
+
+def quota(model, level, workspace=None, limit=228.0):
+    rpm = Level(limit, (level or 0) * limit, level)
+    unknown = Level(None, 5, None)
+    return QuotaRow(model, workspace, "configuration", rpm, unknown, unknown, unknown, 0, level, "ok", None)
+
+
+def names(data):
+    return [action.name for action in data.actions]
+
+
+def action(data, name):
+    return next(one for one in data.actions if one.name == name)
+
+
+def test_without_incidents_there_is_nothing_to_do():
+    data = plan([], [])
+    assert (data.incidents, data.actions, data.runbook) == ((), (), None)
+
+
+@pytest.mark.parametrize("kind", INCIDENT_TYPES)
+def test_every_incident_type_has_a_plan_that_ends_with_verify(kind):
+    data = plan([incident(kind, model="qwen-plus")], [])
+    assert kind in ACTIONS
+    assert len(data.actions) >= 2
+    assert names(data)[-1] == "verify"
+    assert data.runbook == kind
+
+
+@pytest.mark.parametrize("kind", INCIDENT_TYPES)
+@pytest.mark.parametrize("rich", [True, False])
+def test_every_sentence_exists_and_misses_no_value(kind, rich):
+    drivers = (Driver({"workspace": "llm-p3"}, 1020, 0.83),) if rich else ()
+    scope = {"model": "qwen-plus", "app": "shop"} if rich else {}
+    rows = [quota("qwen-plus", 1.31), quota("qwen-turbo", 0.1)] if rich else []
+    for one in plan([incident(kind, drivers, failures=12 if rich else 0, **scope)], rows).actions:
+        for message in (one.why, one.effect, one.risk, one.rollback):
+            assert phrase(message.id) is not None, message.id
+            if rich:
+                assert "?" not in sentence(message)
+            assert "{" not in sentence(message)
+
+
+def test_an_unknown_type_still_leads_to_its_runbook():
+    data = plan([incident("sunspots", runbook="latency")], [])
+    assert names(data) == ["read_runbook", "verify"]
+    assert action(data, "read_runbook").command == "llmops recover --runbook latency"
+
+
+@pytest.mark.parametrize("kind", ["billing", "auth", "permission", "bad_request", "not_found", "content_moderation"])
+def test_what_cannot_succeed_is_never_answered_with_a_retry(kind):
+    data = plan([incident(kind)], [])
+    assert not {"back_off", "throttle", "queue_on_server"} & set(names(data))
+    assert "stop_retries" in names(data)
+    for one in data.actions:
+        said = " ".join(sentence(part) for part in (one.why, one.effect))
+        assert "back off" not in said
+        assert "retry" not in said
+
+
+def test_throttling_names_the_workspace_that_drives_not_the_one_that_is_hit():
+    drivers = (Driver({"module": "Chat"}, 20, 0.1), Driver({"workspace": "llm-loud"}, 1020, 0.83))
+    data = plan([incident("rate_limit_requests", drivers, model="qwen-plus")], [quota("qwen-plus", 1.31)])
+    assert shlex.split(action(data, "throttle").command)[1:] == [
+        "recover", "throttle", "--model", "qwen-plus", "--workspace", "llm-loud",
+    ]  # fmt: skip
+    assert names(data)[:2] == ["throttle", "workspace_limits"]
+    assert "299 requests in the busiest minute, 228 allowed" in sentence(action(data, "throttle").why)
+    assert action(data, "expand").command == "llmops recover expand --model qwen-plus"
+
+
+def test_workspace_limits_need_a_workspace_that_drives():
+    assert "workspace_limits" not in names(plan([incident("rate_limit_requests", model="qwen-plus")], []))
+
+
+def test_a_fallback_names_models_with_room_only():
+    rows = [quota("qwen-plus", 1.3), quota("a-full", 0.9), quota("b-empty", 0.1), quota("c-unknown", None)]
+    data = plan([incident("rate_limit_tokens", model="qwen-plus")], rows)
+    assert action(data, "fallback_model").why.values["others"] == "b-empty"
+
+
+def test_an_action_that_serves_two_incidents_stands_once():
+    data = plan(
+        [incident("rate_limit_requests", model="qwen-plus"), incident("rate_limit_tokens", model="qwen-plus")], []
+    )
+    assert len(names(data)) == len(set(names(data)))
+    assert data.runbook == "rate_limit_requests"
+
+
+def test_the_same_remedy_in_two_places_stands_twice():
+    data = plan([incident("auth", app="a"), incident("auth", app="b")], [])
+    assert names(data).count("rotate_key") == 2
+    assert names(data).count("verify") == 1
+
+
+def test_the_gravest_incident_comes_first():
+    data = plan([incident("billing"), incident("latency", model="m")], [])
+    assert names(data)[0] in ACTIONS["billing"]
+    assert data.runbook == "billing"
+
+
+def test_hostile_names_stay_one_shell_word_and_options_are_appended():
+    evil = "$(reboot)'\"; --apply"
+    data = plan([incident("water_level", model=evil, workspace="-x")], [], next_options="--log 'a b.log'")
+    words = shlex.split(action(data, "throttle").command)
+    assert words[:2] == ["llmops", "recover"]
+    assert evil in words
+    assert "--workspace=-x" in words
+    assert words[-2:] == ["--log", "a b.log"]
+
+
+def test_commands_that_ask_no_log_have_no_window():
+    data = plan([incident("no_data")], [], next_options="--since 30m")
+    assert action(data, "check_collection").command == "llmops doctor"
+    assert action(data, "verify").command == "llmops recover verify --since 30m"
+
+
+def test_no_action_applies_anything():
+    for kind in INCIDENT_TYPES:
+        drivers = (Driver({"workspace": "w"}, 5, 0.9),)
+        for one in plan([incident(kind, drivers, model="m")], []).actions:
+            assert "--apply" not in one.command
+            assert "--yes" not in one.command
