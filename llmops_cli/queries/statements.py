@@ -13,7 +13,7 @@ from llmops_cli.evidence import DIMENSIONS, Period, Span
 from llmops_cli.queries.dialect import Dialect
 
 SUCCESS = "(status_code = 200 and error_code = '')"
-"""Design rule: a call succeeded when its status is 200 and it has no error code."""
+"""A call succeeded when its status is 200 and it has no error code."""
 
 _CALL = "duration_ms is not null"
 _GOOD_MS = f"case when {SUCCESS} then duration_ms end"
@@ -95,23 +95,25 @@ order by calls desc limit 200000
 )  # fmt: skip
 """The grain from which rules decide. `slow` compares with the model's own p95 of the baseline."""
 
-_PER = """
-select model, workspace, {unit} as unit, sum(calls) as calls, sum(tokens) as tokens, max(calls) as calls_peak,
-  max(tokens) as tokens_peak, max_by(start_ms, calls * 100000000 - start_ms / {unit}) as peak_ms
+_LOAD = """
+select {model} as model, {workspace} as workspace, {unit} as unit, sum(calls) as calls, sum(tokens) as tokens,
+  max(calls) as calls_peak, max(tokens) as tokens_peak,
+  max_by(start_ms, calls * 100000000 - start_ms / {unit}) as peak_ms
 from (
-  select model, workspace, start_ms, sum(calls) as calls, sum(tokens) as tokens from (
-    select coalesce(model, '') as model, coalesce(workspace, '') as workspace, {{ms}} - {{ms}} % {unit} as start_ms,
-      count(*) as calls, sum(total_tokens) as tokens
-    from log where duration_ms is not null and {{now}} group by 1, 2, 3
-  ) busy
-  group by grouping sets ((model, workspace, start_ms), (model, start_ms), (start_ms))
-) peaks
-group by 1, 2
+  select {columns} {{ms}} - {{ms}} % {unit} as start_ms, count(*) as calls, sum(total_tokens) as tokens
+  from log where duration_ms is not null and {{now}} group by {places}
+) busy group by 1, 2
 """
+_NONE = "cast(null as varchar)"
+_LEVELS = (
+    {"model": "model", "workspace": "workspace", "columns": "model, workspace,", "places": "1, 2, 3"},
+    {"model": "model", "workspace": _NONE, "columns": "model,", "places": "1, 2"},
+    {"model": _NONE, "workspace": _NONE, "columns": "", "places": "1"},
+)
 
 DEMAND = Statement(
     "demand",
-    _PER.format(unit=60_000) + "union all" + _PER.format(unit=1000) + "limit 20000",
+    "union all".join(_LOAD.format(unit=unit, **level) for unit in (60_000, 1000) for level in _LEVELS) + "limit 20000",
     ("model", "workspace", "unit", "calls", "tokens", "calls_peak", "tokens_peak", "peak_ms"),
 )
 """Load per minute and per second: on each model × workspace, on each model (workspace null), on all (both null)."""

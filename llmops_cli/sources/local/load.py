@@ -13,6 +13,7 @@ Python by `calls`, the reference: it is a call after all, or it counts as `unpar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -21,23 +22,32 @@ from typing import TYPE_CHECKING, Any
 
 from llmops_cli.calls.line import looks_like_call, parse_call, parse_feedback
 from llmops_cli.calls.pattern import Pattern
-from llmops_cli.evidence import Span
+from llmops_cli.evidence import DIMENSIONS, Span
 from llmops_cli.sources.local.format import LogFormat
 
 if TYPE_CHECKING:
     import duckdb
 
-_OVERFLOW = 24
-"""Commas of an error message that are kept for matching the catalogue; `trace` shows messages whole."""
-_CONTENT = ("prompt", "result")
-"""What the standard writes beside a call, often long and full of commas: passed over before it is taken apart."""
+_OVERFLOW = 8
+"""Commas of an error message that are kept for matching; `trace` shows messages whole."""
 _ODD_LINES = 200_000
 _ODD_BYTES = 4096
 _COLUMNS = (
-    "part integer, kind tinyint, time_ms bigint, app varchar, module varchar, model varchar, workspace varchar, request_id varchar, "
-    "status_code integer, duration_ms bigint, input_tokens bigint, output_tokens bigint, total_tokens bigint, "
-    "error_code varchar, error_message varchar, head varchar, rating varchar, line varchar"
+    "part smallint, kind tinyint, time_ms bigint, app varchar, module varchar, model varchar, workspace varchar, "
+    "status_code smallint, duration_ms integer, input_tokens integer, output_tokens integer, total_tokens integer, "
+    "error_code varchar, error_message varchar, rest varchar"
 )
+"""What is kept of a line. `rest` of a failed call is `request_id,head`, of feedback its rating, of an odd line its
+text: two million calls are read in a second or two only while a row stays narrow."""
+
+VIEW = """
+create or replace temp view log as select time_ms, app, module, model, workspace, status_code, duration_ms,
+  input_tokens, output_tokens, total_tokens, error_code, error_message, if(kind = 2, rest, null) as rating,
+  if(kind = 1, split_part(rest, ',', 1), null) as request_id,
+  if(kind = 1 and rest is not null, substr(rest, position(',' in rest) + 1), null) as head
+from calls where {kept}
+"""
+"""The relation that every statement reads, narrowed to the filters."""
 
 
 @dataclass(slots=True)
@@ -79,11 +89,22 @@ def load(con: duckdb.DuckDBPyConnection, paths: Sequence[str], log_format: LogFo
     con.execute(f"insert into calls select {part}, * from ({_select(paths, log_format, known)})")
     inside = f"time_ms >= {span.start_ms} and time_ms < {span.end_ms}"
     odd = con.execute(
-        f"select line from calls where part = {part} and kind = 3 and (time_ms is null or {inside}) limit {_ODD_LINES}"
+        f"select rest from calls where part = {part} and kind = 3 and (time_ms is null or {inside}) limit {_ODD_LINES}"
     ).fetchall()
     # Not a filter of the statement above: DuckDB would compute kind and time twice for it, at twice the price.
     con.execute(f"delete from calls where part = {part} and (kind not in (1, 2) or not ({inside}))")
+    _strip(con, part)
     return _judge(con, part, [line for (line,) in odd], log_format, span)
+
+
+def _strip(con: duckdb.DuckDBPyConnection, part: int) -> None:
+    """Strip the dimensions' values, and empty Java's `null`: afterwards, because hardly any log needs it."""
+    amiss = {name: f"({name} < '!' and {name} <> '' or suffix({name}, ' ') or {name} = 'null')" for name in DIMENSIONS}
+    flags = ", ".join(f"bool_or({test})" for test in amiss.values())
+    found = con.execute(f"select {flags} from calls where part = {part}").fetchone() or ()
+    for (name, test), needed in zip(amiss.items(), found, strict=False):
+        if needed:
+            con.execute(f"update calls set {name} = {_text(name)} where part = {part} and {test}")
 
 
 def _select(paths: Sequence[str], log_format: LogFormat, known: Span) -> str:
@@ -96,27 +117,29 @@ def _select(paths: Sequence[str], log_format: LogFormat, known: Span) -> str:
     if not quick:
         line = "line"
     other = "m0 like 'prompt:%' or m0 like 'result:%'"
+    fits = (
+        f"time_ms is not null and m11 is not null and duration >= 0 and {'single' if quick else 'true'} "
+        "and strlen(m0) <= 64 and m0 not like '%: %' and (m2 >= ':' or try_cast(m2 as double) is null) "
+        f"and (m2 <> '' or m0 <> '' or m1 <> '' or m3 <> '') and not ({other} or m0 like 'feedback:%')"
+    )
+    rating = "lower(trim(m5))"
     return f"""
 with parts as ({parts}),
-timed as (select *, {time} as time_ms, try_cast(m5 as integer) as status, try_cast(m6 as bigint) as duration,
-    {_number("m7")} as tokens_in, {_number("m8")} as tokens_out, {_number("m9")} as tokens, {_text("m10")} as code
-    from parts),
-sorted as (select *, case
-    when time_ms is not null and m11 is not null and duration >= 0 and tokens_in >= 0 and tokens_out >= 0
-      and tokens >= 0 and {"single" if quick else "true"} and strlen(m0) <= 64 and m0 not like '%: %'
-      and (m2 >= ':' or try_cast(m2 as double) is null) and (m2 <> '' or m0 <> '' or m1 <> '' or m3 <> '')
-      and not ({other} or m0 like 'feedback:%') then 1
-    when m0 like 'feedback:%' then if(time_ms is not null and m6 is not null and lower(trim(m5)) in ('up', 'down'), 2, 0)
-    when {other} then 0
-    when m11 is not null or (m4 is not null and {_call_like()}) then 3
-    else 0 end as kind, code <> '' or status is distinct from 200 as failed from timed)
-select kind, time_ms, {_text("if(kind = 2, substr(m0, 10), m0)")} as app, {_text("m1")} as module,
-  {_text("m2")} as model, {_text("m3")} as workspace, if(failed, {_text("m4")}, null) as request_id,
+timed as (select *, {time} as time_ms, try_cast(m5 as smallint) as status, try_cast(m6 as integer) as duration,
+  try_cast(m7 as integer) as tokens_in, try_cast(m8 as integer) as tokens_out, try_cast(m9 as integer) as tokens,
+  if(m10 = '', '', {_text("m10")}) as code from parts),
+sorted as (select *, code <> '' or status is distinct from 200 as failed, case
+  when tokens_in >= 0 and tokens_out >= 0 and tokens >= 0 and {fits} then 1
+  when {_count("m7")} and {_count("m8")} and {_count("m9")} and {fits} then 1
+  when m0 like 'feedback:%' then if(time_ms is not null and m6 is not null and {rating} in ('up', 'down'), 2, 0)
+  when {other} then 0
+  when m11 is not null or (m4 is not null and {_call_like()}) then 3 else 0 end as kind from timed)
+select kind, time_ms, if(kind = 2, substr(m0, 10), m0) as app, m1 as module, m2 as model, m3 as workspace,
   if(kind = 1 and status between 100 and 599, status, null) as status_code,
-  if(kind = 1, duration, null) as duration_ms, tokens_in as input_tokens, tokens_out as output_tokens,
-  tokens as total_tokens, if(kind = 1, code, '') as error_code,
-  if(kind = 1 and failed, {_text("message")}, '') as error_message, if(kind = 1 and failed, head, null) as head,
-  if(kind = 2, lower(trim(m5)), null) as rating, if(kind = 3, substr({line}, 1, {_ODD_BYTES}), null) as line
+  if(kind = 1, duration, null) as duration_ms, coalesce(tokens_in, 0), coalesce(tokens_out, 0), coalesce(tokens, 0),
+  if(kind = 1, code, '') as error_code, if(kind = 1 and failed, {_text("message")}, '') as error_message,
+  case kind when 1 then if(failed, concat({_text("m4")}, ',', head), null) when 2 then {rating}
+    when 3 then substr({line}, 1, {_ODD_BYTES}) end as rest
 from sorted
 """
 
@@ -157,19 +180,23 @@ def _quick_parts(pattern: Pattern, first: int, width: int, source: str) -> str:
     head = "c0" if first == 0 else f"concat_ws(',', {', '.join(f'c{i}' for i in range(first + 1))})"
     separator = pattern.message_separator
     wall = _timestamp(pattern, f"left(full_head, {pattern.time.width})")
-    # The date is checked by reading it; LIKE checks the literals behind it.
-    fits = f"full_head like {_quoted('%' + pattern.like[len(pattern.time.like) :])} escape '\\'"
+    fits = f"contains(full_head, {_quoted(_landmark(pattern))})"
     values = ", ".join(f"c{first + i} as m{i}" for i in range(1, 12))
     rest = ", ".join(f"c{i}" for i in range(first + 11, width))
-    twice, inner = f"%{_like(separator)}%{_like(separator)}%", [f"%{_like(separator + word)}:%" for word in _CONTENT]
-    no_content = " and ".join(f"c{first} not like {_quoted(like)} escape '\\'" for like in inner)
     return f"""
-  select *, if({fits}, {wall}, null) as wall, full_head as head,
-    full_head not like {_quoted(twice)} escape '\\' as single,
-    coalesce(nullif(split_part(full_head, {_quoted(separator)}, 2), ''), full_head) as m0, {values},
+  select *, if({fits}, {wall}, null) as wall, full_head as head, len(cut) = 2 as single,
+    if(len(cut) < 2, full_head, cut[2]) as m0, {values},
     if(c{first + 12} is null, c{first + 11}, concat_ws(',', {rest})) as message
-  from (select *, {head} as full_head from {source} where c{first + 4} is not null and {no_content})
+  from (select *, string_split(full_head, {_quoted(separator)}) as cut from (
+    select *, {head} as full_head from {source} where c{first + 4} is not null
+  ))
 """
+
+
+def _landmark(pattern: Pattern) -> str:
+    """Choose the header's longest literal: finding it costs a third of matching them all, and the date is read too."""
+    literals = re.split(r"(?<!\\)[%_]+", pattern.like.removesuffix(_like(pattern.message_separator)))
+    return re.sub(r"\\(.)", r"\1", max(literals, key=len))
 
 
 def _full_parts(pattern: Pattern, line: str, source: str) -> str:
@@ -198,15 +225,14 @@ def _timestamp(pattern: Pattern, text: str) -> str:
     return f"try_strptime({text}, {_quoted(pattern.time.strptime)})"
 
 
-def _number(column: str) -> str:
-    """Read a count: empty and Java's `null` are 0, anything unreadable is NULL."""
-    return f"coalesce(try_cast({column} as bigint), if(trim({column}) in ('', 'null'), 0, null))"
+def _count(column: str) -> str:
+    """Tell a count: empty and Java's `null` are 0, anything else must be a number that is not negative."""
+    return f"(try_cast({column} as integer) >= 0 or trim({column}) in ('', 'null'))"
 
 
 def _text(column: str) -> str:
-    """Strip a value; Java's `null` is empty. Most values need neither, and trimming each would cost a copy."""
-    bare = f"{column} <> 'null' and {column} not like ' %' and {column} not like '% '"
-    return f"case when {bare} then {column} when trim({column}) = 'null' then '' else trim({column}) end"
+    """Strip a value; Java's `null` is empty."""
+    return f"if(trim({column}) = 'null', '', trim({column}))"
 
 
 def _call_like() -> str:
@@ -273,13 +299,13 @@ def _judge(con: duckdb.DuckDBPyConnection, part: int, lines: Sequence[str], log_
         feedback = parse_feedback(message) if time is not None else None
         if call is not None:
             rows.append(
-                (part, 1, time, call.app, call.module, call.model, call.workspace, call.request_id, call.status_code,
-                 call.duration_ms, call.input_tokens, call.output_tokens, call.total_tokens, call.error_code,
-                 call.error_message, line, None, None)
+                (part, 1, time, call.app, call.module, call.model, call.workspace, call.status_code, call.duration_ms,
+                 call.input_tokens, call.output_tokens, call.total_tokens, call.error_code, call.error_message,
+                 None if call.status_code == 200 and not call.error_code else f"{call.request_id},{line}")
             )  # fmt: skip
         elif feedback is not None:
-            who = (feedback.app, feedback.module, feedback.model, feedback.workspace, feedback.request_id)
-            rows.append((part, 2, time, *who, None, None, 0, 0, 0, "", "", None, feedback.rating, None))
+            who = (feedback.app, feedback.module, feedback.model, feedback.workspace)
+            rows.append((part, 2, time, *who, None, None, 0, 0, 0, "", "", feedback.rating))
         elif looks_like_call(message):
             odd.unparsed += 1
             if len(samples) < 3:

@@ -227,10 +227,8 @@ class LocalSource:
             if getattr(filters, name)
         ]
         if filters.error_code:
-            kept.append("(rating is not null or error_code in (select value from keep where dimension = 'error_code'))")
-        self._con.execute(
-            f"create or replace temp view log as select * from calls where {' and '.join(kept) or 'true'}"
-        )
+            kept.append("(kind = 2 or error_code in (select value from keep where dimension = 'error_code'))")
+        self._con.execute(load.VIEW.format(kept=" and ".join(kept) or "true"))
 
     def _load(self, span: Span) -> None:
         """Parse the lines of `span` that are not in the table yet."""
