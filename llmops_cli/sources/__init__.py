@@ -50,9 +50,18 @@ class CallSource(Protocol):
         """Time of the oldest line with a header."""
 
     def observe(
-        self, window: Window, filters: Filters, thresholds: Thresholds, between: Span | None = None
+        self,
+        window: Window,
+        filters: Filters,
+        thresholds: Thresholds,
+        between: Span | None = None,
+        *,
+        brief: bool = False,
     ) -> Observation:
-        """Read everything `status` decides from. `between` is a span to read besides the window and its baseline."""
+        """Read everything `status` decides from. `between` is a span to read besides the window and its baseline.
+
+        `brief` leaves out `points` and `demand`, for a look at a possible baseline.
+        """
 
     def bytes_of(self, span: Span) -> int:
         """Estimate what reading `span` costs, in bytes of log; 0 where an index makes it cheap."""

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from llmops_cli.calls.line import looks_like_call, parse_call, parse_feedback
 from llmops_cli.calls.pattern import Pattern
 from llmops_cli.evidence import DIMENSIONS, Span
+from llmops_cli.sources.local import dictionary
 from llmops_cli.sources.local.format import LogFormat
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _OVERFLOW = 8
 """Commas of an error message that are kept for matching; `trace` shows messages whole."""
 _ODD_LINES = 200_000
+_ODD_WHILE_ENCODED = 20_000
 _ODD_BYTES = 4096
 _COLUMNS = (
     "part smallint, kind tinyint, time_ms bigint, app varchar, module varchar, model varchar, workspace varchar, "
@@ -85,15 +87,22 @@ def load(con: duckdb.DuckDBPyConnection, paths: Sequence[str], log_format: LogFo
     `known` bounds the times in the files; it only serves to know the zone's offsets. Raises duckdb's
     `InvalidInputException` for bytes that are not UTF-8.
     """
+    encoded = dictionary.is_encoded(con)
     (part,) = con.execute("select coalesce(max(part), 0) + 1 from calls").fetchone() or (1,)
-    con.execute(f"insert into calls select {part}, * from ({_select(paths, log_format, known)})")
+    con.execute(f"insert into calls select {part}, * from ({_select(paths, log_format, known, encoded=encoded)})")
     inside = f"time_ms >= {span.start_ms} and time_ms < {span.end_ms}"
     odd = con.execute(
         f"select rest from calls where part = {part} and kind = 3 and (time_ms is null or {inside}) limit {_ODD_LINES}"
     ).fetchall()
     # Not a filter of the statement above: DuckDB would compute kind and time twice for it, at twice the price.
     con.execute(f"delete from calls where part = {part} and (kind not in (1, 2) or not ({inside}))")
-    _strip(con, part)
+    if encoded and odd:
+        dictionary.forget(con)
+        if len(odd) > _ODD_WHILE_ENCODED:  # the sample was not like the file
+            con.execute(f"delete from calls where part = {part}")
+            return load(con, paths, log_format, span, known)
+    if not encoded:
+        _strip(con, part)
     return _judge(con, part, [line for (line,) in odd], log_format, span)
 
 
@@ -107,7 +116,7 @@ def _strip(con: duckdb.DuckDBPyConnection, part: int) -> None:
             con.execute(f"update calls set {name} = {_text(name)} where part = {part} and {test}")
 
 
-def _select(paths: Sequence[str], log_format: LogFormat, known: Span) -> str:
+def _select(paths: Sequence[str], log_format: LogFormat, known: Span, *, encoded: bool = False) -> str:
     """Build the one statement that reads, parses and sorts lines into calls (1), feedback (2) and odd ones (3)."""
     pattern = log_format.pattern
     quick = is_quick(pattern)
@@ -117,24 +126,33 @@ def _select(paths: Sequence[str], log_format: LogFormat, known: Span) -> str:
     if not quick:
         line = "line"
     other = "m0 like 'prompt:%' or m0 like 'result:%'"
-    fits = (
-        f"time_ms is not null and m11 is not null and duration >= 0 and {'single' if quick else 'true'} "
-        "and strlen(m0) <= 64 and m0 not like '%: %' and (m2 >= ':' or try_cast(m2 as double) is null) "
-        f"and (m2 <> '' or m0 <> '' or m1 <> '' or m3 <> '') and not ({other} or m0 like 'feedback:%')"
-    )
+    names = {"app": "if(m0 like 'feedback:%', substr(m0, 10), m0)", "module": "m1", "model": "m2", "workspace": "m3"}
+    fits = "time_ms is not null and m11 is not null and duration >= 0"
+    if encoded:  # a value that the sample's calls had is a fit one
+        names = {name: f"try_cast({value} as of_{name})" for name, value in names.items()}
+        fits += "".join(f" and {name} is not null" for name in names) + " and m0 not like 'feedback:%'"
+    else:
+        fits += (
+            f" and {'single' if quick else 'true'} and strlen(m0) <= 64 and m0 not like '%: %' "
+            "and (m2 >= ':' or try_cast(m2 as double) is null) and (m2 <> '' or m0 <> '' or m1 <> '' or m3 <> '') "
+            f"and not ({other} or m0 like 'feedback:%')"
+        )
+    dimensions = ", ".join(f"{value} as {name}" for name, value in names.items())
+    whole = " and ".join(f"{name} is not null" for name in names) if encoded else "true"
     rating = "lower(trim(m5))"
     return f"""
 with parts as ({parts}),
 timed as (select *, {time} as time_ms, try_cast(m5 as smallint) as status, try_cast(m6 as integer) as duration,
   try_cast(m7 as integer) as tokens_in, try_cast(m8 as integer) as tokens_out, try_cast(m9 as integer) as tokens,
-  if(m10 = '', '', {_text("m10")}) as code from parts),
+  if(m10 = '', '', {_text("m10")}) as code, {dimensions} from parts),
 sorted as (select *, code <> '' or status is distinct from 200 as failed, case
   when tokens_in >= 0 and tokens_out >= 0 and tokens >= 0 and {fits} then 1
   when {_count("m7")} and {_count("m8")} and {_count("m9")} and {fits} then 1
-  when m0 like 'feedback:%' then if(time_ms is not null and m6 is not null and {rating} in ('up', 'down'), 2, 0)
+  when m0 like 'feedback:%' then
+    case when time_ms is null or m6 is null or {rating} not in ('up', 'down') then 0 when {whole} then 2 else 3 end
   when {other} then 0
   when m11 is not null or (m4 is not null and {_call_like()}) then 3 else 0 end as kind from timed)
-select kind, time_ms, if(kind = 2, substr(m0, 10), m0) as app, m1 as module, m2 as model, m3 as workspace,
+select kind, time_ms, app, module, model, workspace,
   if(kind = 1 and status between 100 and 599, status, null) as status_code,
   if(kind = 1, duration, null) as duration_ms, coalesce(tokens_in, 0), coalesce(tokens_out, 0), coalesce(tokens, 0),
   if(kind = 1, code, '') as error_code, if(kind = 1 and failed, {_text("message")}, '') as error_message,

@@ -145,15 +145,28 @@ def temporary() -> IO[bytes]:
 
 def all_clean(plain: PlainFile, advance: Advance = no_advance) -> bool:
     """Tell whether a whole file can be parsed as it is, in one pass that costs little more than reading it."""
+    return _pass(plain, 0, plain.size, None, advance)
+
+
+def copied_clean(plain: PlainFile, start: int, end: int, out: IO[bytes], advance: Advance = no_advance) -> bool:
+    """Copy a range of whole lines; stop and say no at the first byte that needs mending."""
+    return _pass(plain, start, end, out, advance)
+
+
+def _pass(plain: PlainFile, start: int, end: int, out: IO[bytes] | None, advance: Advance) -> bool:
     buffer = bytearray(LONGEST_LINE // 2)
-    at = 0
-    while size := os.preadv(plain.file.fileno(), [buffer], at):
+    view, at = memoryview(buffer), start
+    while at < end and (size := os.preadv(plain.file.fileno(), [view[: end - at]], at)):
         if buffer.find(b"\0", 0, size) >= 0 or buffer.find(b"\r", 0, size) >= 0:
             return False
         if size == len(buffer) and buffer.find(b"\n") < 0:
             return False
+        if out is not None:
+            write(out, view[:size])
         at += size
         advance(size)
+    if out is not None:
+        out.flush()
     return True
 
 
@@ -288,7 +301,7 @@ def _next(stream: IO[bytes], found: Found, notes: list[str], out: IO[bytes]) -> 
         return b""
 
 
-def write(out: IO[bytes], data: bytes) -> None:
+def write(out: IO[bytes], data: bytes | memoryview) -> None:
     """Write to a temporary file. Raises `SourceError` when the disk is full."""
     try:
         out.write(data)

@@ -33,7 +33,7 @@ from llmops_cli.evidence import (
 )
 from llmops_cli.queries import CELLS, DEMAND, DUCKDB, FEEDBACK, POINTS, TOTALS, Statement, slices
 from llmops_cli.sources import Refused, TraceLines
-from llmops_cli.sources.local import load, plain
+from llmops_cli.sources.local import dictionary, load, plain
 from llmops_cli.sources.local.format import LogFormat
 from llmops_cli.sources.local.logset import Entry, LogSet, no_header
 from llmops_cli.sources.local.meter import Advance, Meter, following, no_advance, no_meter
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _CAPPED = 200_000
+_SAMPLE_BLOCKS, _SAMPLE_BLOCK = 64, 16 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +107,21 @@ class LocalSource:
         return self._logs.oldest_ms
 
     def observe(
-        self, window: Window, filters: Filters, thresholds: Thresholds, between: Span | None = None
+        self,
+        window: Window,
+        filters: Filters,
+        thresholds: Thresholds,
+        between: Span | None = None,
+        *,
+        brief: bool = False,
     ) -> Observation:
         """Read everything that `status` decides from; see `CallSource`."""
         spans = self._spans(window, between)
         self._prepare(spans, filters)
         bucket = bucket_length(window.span.ms)
         totals = {row["period"]: row for row in self._ask(TOTALS, spans)}
-        demand = self._ask(DEMAND, spans)
+        demand = [] if brief else self._ask(DEMAND, spans)
+        points = [] if brief else self._ask(POINTS, spans, bucket)
         overall = {row["unit"]: row for row in demand if row["model"] is None}
         oldest = self.oldest_ms()
         newest = self._con.execute("select max(time_ms) from calls where duration_ms is not null").fetchone()
@@ -125,7 +133,7 @@ class LocalSource:
             read_from_ms=start if oldest is None else max(start, oldest),
             now=_stats(totals.get("now"), overall),
             before=_stats(totals.get("before"), {}) if "before" in spans else None,
-            points=tuple(Point(**row) for row in self._ask(POINTS, spans, bucket) if row["period"] != "between"),
+            points=tuple(Point(**row) for row in points if row["period"] != "between"),
             cells=tuple(_cell(row) for row in self._rows(CELLS, spans, bucket, thresholds.p95_ms.warning)),
             demand=tuple(_demand(demand, window.span)),
             feedback=tuple(_ratings(row) for row in self._ask(FEEDBACK, spans, bucket)),
@@ -258,6 +266,8 @@ class LocalSource:
             try:
                 with self._meter(what, 2 * size) as advance:
                     paths = [reader.path(*part, advance) for part in parts]
+                    if size >= dictionary.WORTH_BYTES and not self._loaded:
+                        dictionary.learn(self._con, reader.sample(parts), self._format)
                     with following(self._con, size, advance):
                         return load.load(self._con, paths, reader.format, span, known)
             except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
@@ -328,6 +338,15 @@ class _Reader:
                 parts.append((entry.plain, start, end))
         return parts
 
+    @staticmethod
+    def sample(parts: Sequence[tuple[PlainFile, int, int]]) -> Iterator[str]:
+        """Give lines from all over the ranges."""
+        for file, start, end in parts:
+            step = max(_SAMPLE_BLOCK, (end - start) // (_SAMPLE_BLOCKS // len(parts) or 1))
+            for at in range(start, end, step):
+                block = file.read(at, min(end, at + _SAMPLE_BLOCK)).split(b"\n")[1:-1]
+                yield from (file.text(line) for line in block)
+
     def path(self, file: PlainFile, start: int, end: int, advance: Advance) -> str:
         """Give a path under which DuckDB reads the clean text of a range."""
         if (start, end) == (0, file.size) and file.is_text and not self._copy and plain.all_clean(file, advance):
@@ -342,6 +361,10 @@ class _Reader:
     def _copied(self, file: PlainFile, start: int, end: int, advance: Advance) -> str:
         copy = plain.temporary()
         self._files.append(copy)
+        if file.is_text and not self._copy and plain.copied_clean(file, start, end, copy, advance):
+            return plain.path_of(copy)
+        copy.seek(0)
+        copy.truncate()
         carry = Carry()
         for block in file.blocks(start, end, advance):
             data = (
