@@ -32,15 +32,16 @@ lint: venv
 bench: venv
 	$(BIN)/python bench/bench.py
 
-# Real Logback, which some tests write their logs with. Silent when it is there; never in the way when it cannot be.
+# A Java compiler and real Logback: a test writes its logs with them. Silent when they are there, never in the way when
+# they cannot be had: the test is then left out, and `make test` says so.
 services:
-	@as_root=; [ "$$(id -u)" = 0 ] || as_root="sudo -n"; \
-	if [ -e /usr/share/java/logback-classic.jar ] && command -v java >/dev/null; then :; \
-	elif command -v apt-get >/dev/null && $$as_root true 2>/dev/null \
-	  && $$as_root apt-get update -qq >/dev/null 2>&1 \
-	  && $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-	    liblogback-java default-jre-headless >/dev/null 2>&1; then echo "services: liblogback-java installed"; \
-	else echo "services: liblogback-java could not be installed (root and apt-get are needed); its tests are left out"; fi
+	@if [ -e /usr/share/java/logback-classic.jar ] && command -v javac >/dev/null; then exit 0; fi; \
+	as_root=; [ "$$(id -u)" = 0 ] || as_root="sudo -n"; \
+	get="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y"; \
+	$$get update >/dev/null 2>&1; \
+	if $$get install --no-install-recommends liblogback-java default-jdk-headless >/dev/null 2>&1; \
+	then echo "services: Logback and a Java compiler installed"; \
+	else echo "services: liblogback-java and default-jdk-headless could not be installed (that takes root and apt-get)"; fi
 
 clean:
 	rm -rf $(VENV) build dist llmops-demo .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -47,6 +47,12 @@ VERBS = {
     "config": Verb("llmops_cli.commands.config", "Write, show and find the configuration.", ("init", "show", "path")),
 }
 
+LATER = {
+    "quota": "set workspace limits in the console; llmops quota shows the levels, recover expand writes the request",
+    "doctor": "llmops config show names every value and where it comes from",
+}
+"""Words a reader may try that this version does not have, and what answers the need meanwhile."""
+
 
 class Verbs(TyperGroup):
     """The group of all verbs: lists them from the table, imports one when it is called."""
@@ -98,7 +104,7 @@ def llmops(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with the code of design, section 4."""
+    """Run the command line and exit with the code that the README lists."""
     sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
 
 
@@ -128,6 +134,8 @@ def _from_click(error: Any, args: list[str]) -> LlmopsError:
     elif ". Did you mean " in message:
         message, _, close = message.partition(". Did you mean ")
         hint = "did you mean " + close.replace("'", "")
+    elif later := next((LATER[word] for word in args[:2] if word in LATER and f"'{word}'" in message), ""):
+        hint = f"not in this version: {later}"
     elif isinstance(error, typer.BadParameter):
         message = error.format_message().replace(": Value error, ", ": ")
     message = " ".join(message.split()).rstrip(".")

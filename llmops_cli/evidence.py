@@ -95,8 +95,10 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class CallStats:
-    """What one span of calls adds up to. `peak` values belong to the busiest calendar minute or second;
-    they are 0 in a baseline, where nothing asks for them."""
+    """What one span of calls adds up to.
+
+    `peak` values belong to the busiest calendar minute or second, and are 0 in a baseline, where nobody asks.
+    """
 
     calls: int = 0
     failures: int = 0

@@ -172,7 +172,10 @@ class SeriesPoint:
 
 @dataclass(frozen=True, slots=True)
 class BaselineSummary:
-    """The baseline's side of the comparison that `status` shows; None where it had no data."""
+    """The baseline's side of the comparison that `status` shows; None where it had no data.
+
+    `covered` is the share of the baseline's time that the log reaches back to: sums are those of that part.
+    """
 
     calls: int
     failures: int
@@ -180,6 +183,7 @@ class BaselineSummary:
     p95_ms: float | None
     total_tokens: int
     negative_rate: float | None
+    covered: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

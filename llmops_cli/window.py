@@ -1,4 +1,4 @@
-"""Which time a question is about: durations, instants, time zones, and the window they resolve to. Design, section 3.
+"""Which time a question is about: durations, instants, time zones, and the window they resolve to.
 
 Everything here is a pure function of its arguments, except `find_zone(None)`, which asks the system for its zone.
 Instants are integers, milliseconds since the Unix epoch.

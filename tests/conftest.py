@@ -28,7 +28,7 @@ settings.load_profile("ci" if IN_CI else "quick")
 
 JARS = Path("/usr/share/java")
 SERVICES: dict[str, Callable[[], bool]] = {
-    "logback": lambda: (JARS / "logback-classic.jar").exists() and shutil.which("java") is not None,
+    "logback": lambda: (JARS / "logback-classic.jar").exists() and shutil.which("javac") is not None,
 }
 """What a test may need besides Python: `@pytest.mark.needs("logback")`. `make services` installs it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -44,6 +45,42 @@ def test_the_wheel_carries_nothing_else(wheel):
 def test_the_wheel_names_the_console_script(wheel):
     (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     assert b"llmops = llmops_cli.app:main" in wheel.read(entry_points)
+
+
+def test_the_wheel_names_its_licence(wheel):
+    (licence,) = [name for name in wheel.namelist() if name.endswith("licenses/LICENSE")]
+    assert b"Apache License" in wheel.read(licence)
+
+
+def test_it_runs_where_there_is_no_checkout(wheel, tmp_path):
+    wheel.extractall(tmp_path / "installed")
+
+    def python(*args):
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", *args],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def llmops(*args):
+        return python("-m", "llmops_cli", *args)
+
+    assert "truth " in llmops("demo", "bad-key", "--calls", "1000", "--no-walk")
+    assert llmops("status", "--config", "llmops-demo/bad-key.toml").startswith("CRITICAL")
+    assert llmops("recover", "--runbook", "auth").startswith("# API key refused")
+    where = python("-c", "import llmops_cli; print(llmops_cli.__file__)").strip()
+    assert Path(where).is_relative_to(tmp_path)
+
+
+def test_every_folder_of_tests_is_a_package():
+    """Or two tests of one name in two folders could not be collected together."""
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        assert (path.parent / "__init__.py").exists(), path
 
 
 def test_every_dependency_is_pinned_for_development_and_bounded_for_users():

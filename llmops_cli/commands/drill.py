@@ -6,6 +6,7 @@ import typer
 
 from llmops_cli.commands import options
 from llmops_cli.commands.gather import look, next_options, open_source, report
+from llmops_cli.commands.hints import hint_when_nothing_matches, partial_baseline
 from llmops_cli.commands.question import Question, asks
 
 app = typer.Typer()
@@ -30,4 +31,6 @@ def drill(question: Question, by: options.By = None, lang: options.Lang = "en") 
             chosen = (sop.telling_dimension(seen),)
         slices = source.slices(seen.window, question.filters, chosen)
         data = sop.drill(seen, slices, chosen, next_options=next_options(question))
-        return question.emit(report("drill", question, source, seen.window, data), lang=lang)
+        hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
+        answer = report("drill", question, source, seen.window, data, *partial_baseline(seen))
+        return question.emit(answer, lang=lang)

@@ -14,22 +14,26 @@ from llmops_cli.report import Report
 from llmops_cli.sources import CallSource
 
 LOOK_BACK_MS = 86_400_000
-"""How far back a healthy window is looked for (design: within 24 h)."""
-_PROBE_BYTES = 4 << 20
+"""How far back a healthy window is looked for: 24 hours."""
+_SAMPLE_BYTES = 4 << 20
 """Some 15,000 calls: enough to see traffic or latency change by half."""
+_LOOK_BACK_BYTES = 256 << 20
+"""More than this is not read for the time between the healthy window and the one asked for: a second or two."""
 
 
 def open_source(question: Question) -> CallSource:
     """Open the source that the question names."""
-    from llmops_cli.sources.local import LocalSource  # noqa: PLC0415 - DuckDB only when there is something to read
+    from llmops_cli.calls.pattern import STANDARD_PATTERN  # noqa: PLC0415 - only when there is something to read
+    from llmops_cli.sources.local import LocalSource  # noqa: PLC0415 - DuckDB, likewise
+    from llmops_cli.sources.local.meter import no_meter  # noqa: PLC0415 - likewise
     from llmops_cli.views.progress import progress  # noqa: PLC0415 - rich only for those who wait
 
     return LocalSource(
         question.logs,
         zone=question.zone,
         encoding=question.encoding,
-        **({"pattern": question.pattern} if question.pattern else {}),
-        **({"meter": progress} if sys.stderr.isatty() else {}),
+        pattern=question.pattern or STANDARD_PATTERN,
+        meter=progress if sys.stderr.isatty() else no_meter,
     )
 
 
@@ -47,13 +51,15 @@ def _against_healthy(question: Question, source: CallSource, observation: Observ
     """Step back to the last healthy window when the one right before is unhealthy too.
 
     Candidates lie ever further back, then the last healthy one is found by bisection: an incident that came and stayed
-    divides the past into a healthy and an unhealthy part. The window after the healthy one is read as well: the
-    incident began there.
+    divides the past into a healthy and an unhealthy part. Candidates are judged by a sample; only the one that is
+    found, and what lies between it and the window, is read whole.
     """
     from llmops_cli.sop.baseline import is_healthy  # noqa: PLC0415
 
     window, thresholds = observation.window, question.settings.thresholds
-    if is_healthy(observation, thresholds) and not _drifted(question, source, observation):
+    if window.baseline is None:
+        return observation
+    if is_healthy(observation, thresholds) and _is_usual(question, source, observation, window.baseline):
         return observation
     length = window.span.ms
     most = LOOK_BACK_MS // length
@@ -64,8 +70,7 @@ def _against_healthy(question: Question, source: CallSource, observation: Observ
         return Span(window.span.start_ms - steps * length, window.span.start_ms - (steps - 1) * length)
 
     def healthy(steps: int) -> bool:
-        stepped = source.observe(replace(window, baseline=candidate(steps)), question.filters, thresholds)
-        return is_healthy(stepped, thresholds) and not _drifted(question, source, stepped)
+        return _is_usual(question, source, observation, candidate(steps), also_well=True)
 
     ill, well = 1, 2
     while well <= most and not healthy(well):
@@ -75,28 +80,29 @@ def _against_healthy(question: Question, source: CallSource, observation: Observ
     while well - ill > 1:
         middle = (well + ill) // 2
         ill, well = (ill, middle) if healthy(middle) else (middle, well)
+    between = Span(candidate(well).end_ms, window.span.start_ms)
+    if source.bytes_of(between) > _LOOK_BACK_BYTES:
+        return observation
     stepped = replace(window, baseline=candidate(well), stepped_back=True)
-    return source.observe(stepped, question.filters, thresholds, between=candidate(well - 1))
+    return source.observe(stepped, question.filters, thresholds, between=between)
 
 
-def _drifted(question: Question, source: CallSource, observation: Observation) -> bool:
-    """Tell whether the baseline already differs from an older time: traffic gone, answers slow.
+def _is_usual(
+    question: Question, source: CallSource, observation: Observation, span: Span, *, also_well: bool = False
+) -> bool:
+    """Tell whether `span` looks like an older time, and (`also_well`) like a healthy one, from a sample of both."""
+    from llmops_cli.sop.baseline import has_changed, is_well, probe  # noqa: PLC0415
 
-    A sample of `_PROBE_BYTES` from both is enough to tell, however large the log is.
-    """
-    from llmops_cli.sop.baseline import has_changed, probe  # noqa: PLC0415
-
-    baseline, oldest = observation.window.baseline, source.oldest_ms()
-    if baseline is None or oldest is None:
-        return False
-    share = min(1.0, _PROBE_BYTES / max(1, source.bytes_of(baseline)))
-    recent = Span(baseline.end_ms - max(1, int(baseline.ms * share)), baseline.end_ms)
-    older = probe(baseline)
-    older = Span(older.end_ms - recent.ms, older.end_ms)
-    if older.start_ms < oldest:
-        return False
-    asked = replace(observation.window, span=recent, baseline=older)
-    return has_changed(source.observe(asked, question.filters, question.settings.thresholds), question.settings.thresholds)
+    thresholds, oldest = question.settings.thresholds, source.oldest_ms()
+    share = min(1.0, _SAMPLE_BYTES / max(1, source.bytes_of(span)))
+    sample = Span(span.end_ms - max(1, int(span.ms * share)), span.end_ms)
+    older = Span(probe(span).end_ms - sample.ms, probe(span).end_ms)
+    known = oldest is None or older.start_ms >= oldest
+    if not known and not also_well:
+        return True
+    asked = replace(observation.window, span=sample, baseline=older if known else None)
+    seen = source.observe(asked, question.filters, thresholds, brief=True)
+    return (not also_well or is_well(seen, thresholds)) and not (known and has_changed(seen, thresholds))
 
 
 def limits_of(question: Question, observation: Observation) -> tuple[Limit, ...]:

@@ -55,6 +55,13 @@ def _no_empty(value: list[str] | None) -> list[str] | None:
     return value
 
 
+def _filters(value: list[str] | None) -> list[str] | None:
+    for one in value or ():
+        if not one.isprintable() and any("\udc80" <= char <= "\udcff" for char in one):
+            raise UsageError("bad_value", f'"{one[:60]}" is not UTF-8', "logs are compared as text: give it in UTF-8")
+    return _no_empty(value)
+
+
 def _dimensions(value: list[str] | None) -> list[str] | None:
     for name in value or ():
         if name not in BY:
@@ -99,35 +106,35 @@ Timezone: TypeAlias = Annotated[
 App: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--app", metavar="NAME", help="Only this application; repeat for OR.", show_default=False, callback=_no_empty,
+        "--app", metavar="NAME", help="Only this application; repeat for OR.", show_default=False, callback=_filters,
         rich_help_panel=FILTERS,
     ),
 ]  # fmt: skip
 Module: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--module", metavar="NAME", help="Only this module.", show_default=False, callback=_no_empty,
+        "--module", metavar="NAME", help="Only this module.", show_default=False, callback=_filters,
         rich_help_panel=FILTERS,
     ),
 ]  # fmt: skip
 Model: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--model", metavar="NAME", help="Only this model.", show_default=False, callback=_no_empty,
+        "--model", metavar="NAME", help="Only this model.", show_default=False, callback=_filters,
         rich_help_panel=FILTERS,
     ),
 ]  # fmt: skip
 Workspace: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--workspace", metavar="ID", help="Only this workspace.", show_default=False, callback=_no_empty,
+        "--workspace", metavar="ID", help="Only this workspace.", show_default=False, callback=_filters,
         rich_help_panel=FILTERS,
     ),
 ]  # fmt: skip
 ErrorCode: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--error-code", metavar="CODE", help="Only calls that failed with it.", show_default=False, callback=_no_empty,
+        "--error-code", metavar="CODE", help="Only calls that failed with it.", show_default=False, callback=_filters,
         rich_help_panel=FILTERS,
     ),
 ]  # fmt: skip

@@ -220,13 +220,16 @@ def _asking(verb: Verb, *, check: bool, always_check: bool, deferred: bool) -> V
 def emit(
     report: Report, output: options.OutputName, *, check: bool = False, allow_stale: bool = False, **shown: Any
 ) -> int:
-    """Print `report` on stdout and return the exit code of design, section 4.
+    """Print `report` on stdout and return the exit code that the README lists.
 
-    `shown` goes to the view (`show_content`, `lang`). A reader that closes the pipe early is no error.
+    `shown` goes to the view (`show_content`, `lang`). A reader that closes the pipe early is no error. What belongs
+    beside a text to paste (fields that are missing in it) goes to stderr.
     """
     from llmops_cli import views  # noqa: PLC0415 - rich is for those who print
 
-    views.write(report, output, sys.stdout, **shown)
+    views.write(report, output, sys.stdout, allow_stale=allow_stale, **shown)
+    if said := views.aside(report, output, shown.get("lang", "en")):
+        views.put(said, sys.stderr)
     return exit_code(report, check=check, allow_stale=allow_stale)
 
 

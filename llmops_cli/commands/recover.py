@@ -6,18 +6,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Annotated
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmops_cli.commands import options
 from llmops_cli.commands.gather import limits_of, look, next_options, open_source, report
+from llmops_cli.commands.hints import hint_when_nothing_matches
 from llmops_cli.commands.question import Question, asks, exit_code
-from llmops_cli.errors import UsageError
+from llmops_cli.errors import SourceError, UsageError
 from llmops_cli.evidence import Filters, Limit, Observation, Span, Window
 from llmops_cli.report import Check, ExpandData, Report, RunbookData, StatusData
 from llmops_cli.sources import CallSource
 from llmops_cli.window import parse_duration
+
+if TYPE_CHECKING:
+    from llmops_cli.sop.verification import Verification
 
 app = typer.Typer()
 
@@ -48,6 +53,7 @@ def recover(
     llmops recover --runbook rate_limit_requests
     """
     if ctx.invoked_subcommand is not None:
+        _no_options_before(ctx, ctx.invoked_subcommand)
         return 0
     if runbook is not None:
         return _print_runbook(runbook, ctx.params["output"])
@@ -57,6 +63,7 @@ def recover(
     with open_source(question) as source:
         seen = look(question, source)
         status = _assess(question, seen)
+        hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
         data = plan(status.incidents, status.water_levels, next_options=next_options(question))
         return question.emit(report("recover", question, source, seen.window, data), lang=lang)
 
@@ -67,13 +74,14 @@ def throttle(question: Question, headroom: Headroom = 0.9, lang: options.Lang = 
     """Compute client-side limits for a model and replay the window's calls through them.
 
     llmops recover throttle --log app.log --model qwen-plus
-    llmops recover throttle --log app.log --model qwen-plus --workspace llm-6qtsrlugmu6wanfs
+    llmops recover throttle --log app.log --workspace llm-6qtsrlugmu6wanfs
     """
     from llmops_cli.knowledge.errors import classify, is_rate_limit  # noqa: PLC0415
     from llmops_cli.sop.throttling import throttle_settings  # noqa: PLC0415
 
     with open_source(question) as source:
         seen, model, workspace = _limited(question, source)
+        hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
         arrivals = source.arrivals(
             seen.window,
             Filters(model=(model,)),
@@ -91,7 +99,7 @@ def expand(question: Question, contact: Contact = None, impact: Impact = None, l
     """Write the request to Alibaba Cloud for a higher limit, filled in from evidence, ready to paste.
 
     llmops recover expand --log app.log --model qwen-plus
-    llmops recover expand --log app.log --model qwen-plus --lang zh > request.txt
+    llmops recover expand --log app.log --model qwen-plus --lang zh
     """
     from llmops_cli.knowledge.errors import classify, is_rate_limit  # noqa: PLC0415
     from llmops_cli.knowledge.request import expansion_request  # noqa: PLC0415
@@ -99,6 +107,7 @@ def expand(question: Question, contact: Contact = None, impact: Impact = None, l
 
     with open_source(question) as source:
         seen, model, workspace = _limited(question, source)
+        hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
         status = _assess(question, seen)
         scope = Filters(model=(model,), workspace=(workspace,) if workspace else ())
         refused = (
@@ -147,11 +156,12 @@ def verify(question: Question, timeout: Timeout = "15m", interval: Interval = "1
 
 def _watch(question: Question, timeout_s: float, interval_ms: int) -> Iterator[Report]:
     """Give the state after each stretch of time, until it is over or given up."""
-    from llmops_cli.sop.verification import Verification  # noqa: PLC0415
+    from llmops_cli.sop.verification import Verification, minute_verdict, scorecard  # noqa: PLC0415
 
     state = Verification()
     deadline = time.monotonic() + timeout_s
     with open_source(question) as source:  # a file that cannot be read is told now, not after a minute
+        began = _began(question, look(question, source))
         yield report("recover verify", question, source, None, state.data())
     end_ms = question.now_ms
     while not state.done:
@@ -163,12 +173,52 @@ def _watch(question: Question, timeout_s: float, interval_ms: int) -> Iterator[R
             state = state.give_up()
         else:
             time.sleep(wait)
-        with open_source(question) as source:
-            if not state.done:
-                window = Window(span, None, question.zone, explicit=True)
-                seen = source.observe(window, question.filters, question.settings.thresholds)
-                state = state.after(Check(window.at(span.start_ms), _assess(question, seen).verdict))
-            yield report("recover verify", question, source, None, state.data(), state.message)
+        try:
+            with open_source(question) as source:
+                if not state.done:
+                    window = Window(span, None, question.zone, explicit=True)
+                    seen = source.observe(window, question.filters, question.settings.thresholds)
+                    verdict = minute_verdict(_assess(question, seen), question.settings.thresholds)
+                    state = state.after(Check(window.at(span.start_ms), verdict))
+                card = scorecard(began, recovered_at=state.recovered_at)
+                yield report("recover verify", question.again(), source, None, state.data(card), state.message)
+        except SourceError as error:  # away for a moment, as while it is rotated: this stretch shows nothing
+            state = state.after(Check(datetime.fromtimestamp(span.start_ms / 1000, question.zone), "unknown"))
+            yield _away(question.again(), state, error)
+
+
+def _away(question: Question, state: Verification, error: SourceError) -> Report:
+    return Report(
+        "recover verify",
+        question.generated_at,
+        partial=True,
+        errors=(error.problem(),),
+        data=state.data(),
+        notes=(state.message,),
+        filters=question.filters,
+    )
+
+
+def _began(question: Question, seen: Observation) -> datetime | None:
+    """Return when the incident that is now to be over began, by the log as it stands; None when it shows none.
+
+    A log that ended long ago says nothing about now. The gravest incident counts: it stands first.
+    """
+    if seen.window.anchored:
+        return None
+    incidents = _assess(question, seen).incidents
+    return incidents[0].started_at if incidents else None
+
+
+def _no_options_before(ctx: typer.Context, verb: str) -> None:
+    """Refuse `llmops recover --log x throttle`: the verb would ask another log than the reader thinks."""
+    for option in ctx.command.params:
+        source = ctx.get_parameter_source(option.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            name = option.opts[0]
+            raise UsageError(
+                "option_before_verb", f"{name} stands before {verb}", f"write it after: llmops recover {verb} {name} …"
+            )
 
 
 def _print_runbook(name: str, output: options.OutputName) -> int:
@@ -192,7 +242,7 @@ def _limited(question: Question, source: CallSource) -> tuple[Observation, str, 
     """Choose the limited resource: the one asked for, else that of the first incident that a limit caused.
 
     The window is observed for the whole model: a limit is shared by all workspaces. Raises `UsageError` when there is
-    no such incident or more was asked for than one resource.
+    no such incident, or something else was asked for than one resource.
     """
     from llmops_cli.sop.expansion import INCIDENT_TYPES  # noqa: PLC0415
 
@@ -201,6 +251,13 @@ def _limited(question: Question, source: CallSource) -> tuple[Observation, str, 
         raise UsageError(
             "one_model", "a limit belongs to one model: several were given", "run it once for each --model"
         )
+    for name in ("app", "module", "error_code"):
+        if getattr(asked, name):
+            raise UsageError(
+                "shared_limit",
+                f"--{name.replace('_', '-')} cannot narrow a limit: all callers of the model share it",
+                "leave it out; --workspace narrows to one workspace",
+            )
     workspace = asked.workspace[0] if asked.workspace else None
     if asked.model:
         return look(replace(question, filters=Filters(model=asked.model)), source), asked.model[0], workspace

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 
 import typer
 
 from llmops_cli.commands import options
 from llmops_cli.commands.gather import limits_of, look, next_options, open_source, report
+from llmops_cli.commands.hints import hint_when_nothing_matches, partial_baseline, with_coverage
 from llmops_cli.commands.question import Question, asks
+from llmops_cli.errors import SourceError, UsageError
 from llmops_cli.report import Report
 
 app = typer.Typer()
@@ -27,8 +31,29 @@ def status(question: Question, watch: options.Watch = None, lang: options.Lang =
     from llmops_cli.views.live import draw  # noqa: PLC0415
     from llmops_cli.views.live import watch as every  # noqa: PLC0415
 
-    draw(every(lambda: answer(question.again()), watch), question.output, sys.stdout, lang=lang)
+    if "-" in question.logs:
+        raise UsageError("stdin_ends", "--log - cannot be watched: it ends", "name the log file with --log PATH")
+    draw(every(_again(question), watch), question.output, sys.stdout, lang=lang, allow_stale=question.allow_stale)
     return 0
+
+
+def _again(question: Question) -> Callable[[], Report]:
+    """Return what gives the answer of now. A log that is away for a moment (rotation) ends the watch only at first."""
+    seen = False
+
+    def produce() -> Report:
+        nonlocal seen
+        asked = question.again()
+        try:
+            report = answer(asked)
+        except SourceError as error:
+            if not seen:
+                raise
+            return Report("status", asked.generated_at, filters=asked.filters, errors=(error.problem(),))
+        seen = True
+        return report
+
+    return produce
 
 
 def answer(question: Question) -> Report:
@@ -37,7 +62,8 @@ def answer(question: Question) -> Report:
 
     with open_source(question) as source:
         seen = look(question, source)
-        data = assess(
-            seen, limits_of(question, seen), question.settings.thresholds, next_options=next_options(question)
-        )
-        return report("status", question, source, seen.window, data)
+        thresholds = question.settings.thresholds
+        data = assess(seen, limits_of(question, seen), thresholds, next_options=next_options(question))
+        hint_when_nothing_matches(question, source, seen.window, data.calls)
+        data = with_coverage(replace(data, thresholds=thresholds), seen)
+        return report("status", question, source, seen.window, data, *partial_baseline(seen))

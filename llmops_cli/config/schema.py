@@ -1,4 +1,4 @@
-"""The shape of `llmops.toml`: every key of design, section 8, typed; an unknown key is an error.
+"""The shape of `llmops.toml`: every key of the README, typed; an unknown key is an error.
 
 Pydantic stands here because outside data enters here. Times, rates and limits keep the file's units: ms, fractions of
 one, requests and tokens per minute.

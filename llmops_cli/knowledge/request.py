@@ -1,6 +1,6 @@
 """The expansion request: the text an engineer pastes into a ticket to Alibaba Cloud when a limit is too small.
 
-There is no official form. What is asked for follows the article's list (UID, model, business impact) and what support
+There is no official form. What is asked for is the UID, the model and the business impact, and what support
 needs to act: region, workspace, limits, peaks, refusals, request ids. Source for who decides on what:
 https://help.aliyun.com/zh/model-studio/quota-management.
 """

@@ -50,6 +50,9 @@ NEARLY_DOWN = 0.75
 LEAST_LASTING_MS = 10_000
 """Failures within fewer ms are a blip that is over before anyone can look, or one trace with its retries."""
 
+LEAST_SPREAD_MS = 60_000
+"""Failures of all kinds together are a state, not an event: they have to be spread over a minute at least."""
+
 USUAL_SLOW_SHARE = 0.05
 """By definition, this share of the baseline's answers is slower than its p95."""
 

@@ -1,13 +1,13 @@
 """Is the baseline itself healthy? An outage compared with itself looks like nothing at all.
 
-How a command steps back: observe; while `is_healthy` says no, observe again with the next of `older_baselines`, until
-one is healthy or they run out (then keep the first, and say so). A baseline can also have drifted, quick to fail
-nothing but with its traffic gone or its answers slow: observe it as the window, against `probe`, and ask `has_changed`.
+How a command steps back: it observes with older and older baselines until `is_healthy` says yes and, observed as the
+window against its `probe`, `has_changed` says no: a baseline may fail nothing and still have its traffic gone or its
+answers slow. What lies between that baseline and the window should be read too (`Observation.between`): incidents
+began there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from llmops_cli.evidence import Cell, Observation, Span, Thresholds
@@ -16,9 +16,6 @@ from llmops_cli.sop.ledger import Ledger
 
 DOUBT = 0.4
 """A baseline is distrusted on less evidence than an incident needs: stepping back for nothing costs only a look."""
-WITHIN_MS = 86_400_000
-"""How far a command steps back at most: a day."""
-_FAR = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 288)
 PROBE_MS = 3_600_000
 """How much older the window is that a baseline is probed against: long incidents are rare, and hours differ little."""
 
@@ -32,10 +29,20 @@ def is_healthy(observation: Observation, thresholds: Thresholds) -> bool:
     baseline, before = observation.window.baseline, observation.before
     if baseline is None or before is None or not before.calls:
         return True
-    ledger = Ledger(_as_window(observation, baseline), thresholds, DOUBT)
-    return not any(finding.severity == "critical" or finding.scope for finding in failures.find(ledger)) and not any(
+    return is_well(_as_window(observation, baseline), thresholds)
+
+
+def is_well(observation: Observation, thresholds: Thresholds) -> bool:
+    """Whether the window of an observation shows no incident by absolute measures: it may serve as a baseline."""
+    ledger = Ledger(observation, thresholds, DOUBT)
+    return not _failing(ledger) and not any(
         finding.severity == "critical" for finding in (*latency.find(ledger), *feedback.find(ledger))
     )
+
+
+def _failing(ledger: Ledger) -> bool:
+    """Tell failures that are an incident from a steady rate below the critical band, which is how this service is."""
+    return any(finding.severity == "critical" or finding.scope for finding in failures.find(ledger))
 
 
 def _as_window(observation: Observation, baseline: Span) -> Observation:
@@ -62,19 +69,10 @@ def has_changed(observation: Observation, thresholds: Thresholds) -> bool:
     if not observation.now.calls or observation.before is None or not observation.before.calls:
         return not observation.now.calls and bool(observation.before and observation.before.calls)
     ledger = Ledger(observation, thresholds, DOUBT)
-    return any(rule.find(ledger) for rule in (failures, traffic, latency, feedback))
+    return _failing(ledger) or any(rule.find(ledger) for rule in (traffic, latency, feedback))
 
 
 def probe(baseline: Span) -> Span:
     """Give the older window of the same length that a baseline is compared with: an hour back, or right before it."""
     back = max(PROBE_MS, baseline.ms)
     return Span(baseline.start_ms - back, baseline.end_ms - back)
-
-
-def older_baselines(window: Span, within_ms: int = WITHIN_MS) -> Iterator[Span]:
-    """Windows of the same length to try as baselines, from the one before the previous one back to a day ago."""
-    for steps in _FAR:
-        start_ms = window.start_ms - steps * window.ms
-        if window.start_ms - start_ms > max(within_ms, 2 * window.ms):
-            return
-        yield Span(start_ms, start_ms + window.ms)

@@ -33,7 +33,7 @@ def drill(
             slices = _slices(data, by[0])
     return DrillData(
         by=by,
-        rows=_rows(observation, data, slices, by),
+        rows=_rows(observation, data, slices, by, slow=bool(causes) and causes[0].measure == "slow"),
         causes=causes,
         excess_failures=round(excess_failures(data)),
         paste=_paste(observation, causes),
@@ -112,9 +112,12 @@ def _slices(data: Measured, dimension: str) -> list[Slice]:
 
 
 def _rows(
-    observation: Observation, data: Measured, slices: Sequence[Slice], by: tuple[str, ...]
+    observation: Observation, data: Measured, slices: Sequence[Slice], by: tuple[str, ...], *, slow: bool
 ) -> tuple[DrillRow, ...]:
-    """Sort by who explains the change: excess failures, then excess calls, then calls."""
+    """Sort by who explains the change: excess failures, then excess calls, then calls.
+
+    Where the change is that answers became `slow`, first by how much longer they take, times how many they are.
+    """
     by_code = "error_code" in by
     if by_code:  # the calls that succeeded are no value of this dimension
         slices = [one for one in slices if one.failures or one.before_failures]
@@ -132,6 +135,8 @@ def _rows(
         else:
             rate = one.before_failures / one.before_calls if one.before_calls else usual
             excess = one.failures - one.calls * rate
+        if slow and not by_code:
+            excess = one.calls * ((one.p95_ms or 0.0) - (one.before_p95_ms or one.p95_ms or 0.0))
         row = _row(one, by, failures, compared=compared)
         ranked.append((-excess, -more_calls, -one.calls, row.value, row))
     return tuple(row for *_, row in sorted(ranked, key=lambda item: item[:4]))

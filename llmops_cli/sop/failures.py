@@ -10,6 +10,7 @@ from llmops_cli.knowledge.thresholds import (
     APPLICATION_CEILING,
     BACKGROUND_RATE,
     LEAST_LASTING_MS,
+    LEAST_SPREAD_MS,
     MASSIVE_RATE,
     MIN_FAILURES,
     MIN_RISE,
@@ -17,7 +18,7 @@ from llmops_cli.knowledge.thresholds import (
 )
 from llmops_cli.sop import counted
 from llmops_cli.sop.finding import Finding, clock
-from llmops_cli.sop.ledger import Ledger, at, inside, total
+from llmops_cli.sop.ledger import Ledger, at, inside, members, total
 from llmops_cli.sop.onset import LOOK_BACK, began, known_from, moments
 from llmops_cli.sop.rises import LEAST_SCORE, Bar, Rise, rises
 from llmops_cli.sop.scope import EVERY_PATTERN, RESOURCE_PATTERNS
@@ -132,7 +133,7 @@ def _ended(ledger: Ledger, rise: Rise, last_ms: int) -> int | None:
     """Give the last failure when it is over: calls went on for a while, ten failures were due, and none came."""
     if rise.end >= len(ledger.slots):
         return None
-    wheres = [where for where in ledger.calls.trials if inside(where, rise.scope)]
+    wheres = members(ledger.calls.trials, rise.scope)
     calls = sum(at(ledger.calls.trials[where], rise.end, len(ledger.slots)) for where in wheres)
     quiet_ms = ledger.span.end_ms - last_ms
     return last_ms if calls * rise.share >= 10 and quiet_ms >= max(120_000, 2 * ledger.observation.bucket_ms) else None
@@ -207,6 +208,8 @@ def _mixed(ledger: Ledger) -> list[Finding]:
     failures, calls = ledger.observation.now.failures, ledger.observation.now.calls
     low = wilson(failures, calls, 2.6)[0]
     if failures < MIN_FAILURES or calls < ledger.thresholds.min_calls or low < band.warning or not every:
+        return []
+    if max(cell.last_ms for cell in every) - min(cell.first_ms for cell in every) < LEAST_SPREAD_MS:
         return []
     sizes = {family: sum(c.calls for c in cells if c.period == "now") for family, cells in ledger.families.items()}
     largest = max(sizes, key=lambda family: (sizes[family], family))

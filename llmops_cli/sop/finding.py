@@ -15,7 +15,8 @@ class Finding:
     """One thing that is wrong. Times are ms since the epoch; `ended_ms` is set when it was over within the window.
 
     `failures` and `calls` are those of its scope while it lasted; `certainty` is a log-likelihood ratio.
-    `hypothesis` is the id of another sentence than that of the type, where the facts speak for it.
+    `hypothesis` names another one than that of the type, where the facts speak for it (tables `hypothesis`,
+    `refutation` of the sentences).
     """
 
     type: str

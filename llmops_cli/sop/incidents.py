@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from llmops_cli.evidence import Message, Observation, Thresholds
+from llmops_cli.evidence import DIMENSIONS, Message, Observation, Thresholds
 from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.report import Incident, QuotaRow
 from llmops_cli.sop import failures, feedback, latency, levels, traffic
@@ -46,7 +46,8 @@ def findings(ledger: Ledger, rows: Sequence[QuotaRow]) -> list[Finding]:
         cause = next((f for f in kept if _follows(other, f)), None)
         if cause is None:
             kept.append(other)
-        else:
+        elif not (other.type == "water_level" or (other.type == "traffic_surge" and cause.drivers)):
+            # The limit, and who drives demand to it, have been said with numbers.
             cause.evidence += other.evidence[:1]
     return _order(kept)
 
@@ -132,6 +133,7 @@ def _incident(ledger: Ledger, finding: Finding, next_options: str) -> Incident:
     evidence = list(finding.evidence)
     if finding.started_before_ms is not None:
         evidence.append(Message("evidence.started_before", {"at": clock(window, finding.started_before_ms)}))
+    other = finding.hypothesis
     return Incident(
         type=finding.type,
         severity=finding.severity,
@@ -140,10 +142,10 @@ def _incident(ledger: Ledger, finding: Finding, next_options: str) -> Incident:
         scope=dict(finding.scope),
         drivers=finding.drivers,
         evidence=tuple(evidence),
-        hypothesis=Message(finding.hypothesis or f"incident.{finding.type}.hypothesis", values),
+        hypothesis=Message(f"hypothesis.{other}" if other else f"incident.{finding.type}.hypothesis", values),
         refuted_by=Message(
-            f"incident.{finding.type}.refuted_by",
-            {"command": refuting_step(finding.type, finding.scope, next_options, filters)},
+            f"refutation.{other}" if other else f"incident.{finding.type}.refuted_by",
+            {"command": refuting_step(finding.type, finding.scope, next_options, filters), "model": values["model"]},
         ),
         runbook=finding.type,
         next=next_steps(finding.type, finding.scope, driver, next_options, filters),
@@ -173,9 +175,7 @@ def _no_data(observation: Observation, next_options: str) -> Incident:
     if observation.unparsed:
         evidence.append(Message("note.unparsed", {"count": observation.unparsed, "sample": None}))
     scope = {
-        d: values[0]
-        for d in ("app", "module", "model", "workspace")
-        if len(values := getattr(observation.filters, d)) == 1
+        dimension: kept[0] for dimension in DIMENSIONS if len(kept := getattr(observation.filters, dimension)) == 1
     }
     return Incident(
         type="no_data",

@@ -69,7 +69,7 @@ def _finding(ledger: Ledger, rise: Rise) -> Finding:
         evidence=evidence,
         calls=rise.trials,
         certainty=rise.score / LATENCY_DISPERSION,
-        hypothesis="hypothesis.answers_longer" if longer else "",
+        hypothesis="answers_longer" if longer else "",
     )
 
 

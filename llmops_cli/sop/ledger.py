@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import add
 
 from llmops_cli.evidence import DIMENSIONS, Cell, Observation, Span, Thresholds, Where
 from llmops_cli.knowledge.errors import classify
@@ -39,9 +38,12 @@ class Tally:
         """Leave some combinations out."""
         gone = set(wheres)
         return Tally(
-            self.slots, *({w: v for w, v in part.items() if w not in gone} for part in (self.trials, self.hits)),
-            *({w: v for w, v in part.items() if w not in gone} for part in (self.before_trials, self.before_hits)),
-        )  # fmt: skip
+            self.slots,
+            {where: row for where, row in self.trials.items() if where not in gone},
+            {where: row for where, row in self.hits.items() if where not in gone},
+            {where: count for where, count in self.before_trials.items() if where not in gone},
+            {where: count for where, count in self.before_hits.items() if where not in gone},
+        )
 
 
 def inside(where: Where, scope: Mapping[str, str]) -> bool:
@@ -49,12 +51,18 @@ def inside(where: Where, scope: Mapping[str, str]) -> bool:
     return all(getattr(where, dimension) == value for dimension, value in scope.items())
 
 
+def members(wheres: Iterable[Where], scope: Mapping[str, str]) -> list[Where]:
+    """Keep the combinations that lie in a scope."""
+    pairs = [(DIMENSIONS.index(dimension), value) for dimension, value in scope.items()]
+    if len(pairs) == 1:  # most scopes that are tried have one value, and they are many
+        ((place, name),) = pairs
+        return [where for where in wheres if where[place] == name]
+    return [where for where in wheres if all(where[place] == value for place, value in pairs)]
+
+
 def total(rows: Iterable[Row], slots: int) -> Row:
     """Add rows up, slot by slot."""
-    together = [0] * slots
-    for row in rows:
-        together = list(map(add, together, row))
-    return together
+    return [sum(column) for column in zip(*rows, strict=True)] or [0] * slots
 
 
 class Ledger:
@@ -133,7 +141,7 @@ class Ledger:
 
     def within(self, scope: Mapping[str, str]) -> list[Cell]:
         """All cells in a scope."""
-        return [cell for where, cells in self.cells.items() if inside(where, scope) for cell in cells]
+        return [cell for where in members(self.cells, scope) for cell in self.cells[where]]
 
     def _hit(self, tally: Tally, cells: Iterable[Cell], weight: Callable[[Cell], int]) -> None:
         for cell in cells:

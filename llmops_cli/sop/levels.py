@@ -30,9 +30,14 @@ LAG_MS = 300_000
 
 def find(ledger: Ledger, rows: Sequence[QuotaRow]) -> list[Finding]:
     """Find resources whose water level is a warning or worse."""
-    high = [row for row in rows if row.state in ("warning", "critical") and own_limit(row)]
+    high = [row for row in rows if row.state in ("warning", "critical") and own_limit(row) and _carried(ledger, row)]
     of_account = {row.model for row in high if row.workspace is None}
     return [_finding(ledger, row) for row in high if row.workspace is None or row.model not in of_account]
+
+
+def _carried(ledger: Ledger, row: QuotaRow) -> bool:
+    """Tell whether calls enough carry a level: one minute with a few calls is shown, but no warning."""
+    return row.state == "critical" or row.rpm.peak >= ledger.thresholds.min_calls
 
 
 def _finding(ledger: Ledger, row: QuotaRow) -> Finding:
@@ -77,8 +82,8 @@ def explain(ledger: Ledger, finding: Finding, rows: Sequence[QuotaRow]) -> Findi
         if level is None:
             evidence.append(Message("evidence.limit_unknown", {"model": row.model}))
         elif level < FULL and not burst and not _tokens_hidden(finding):
-            evidence.append(Message("evidence.limit_not_reached", {"level": level, "source": row.limit_source}))
-            hypothesis = "hypothesis.limit_elsewhere"
+            evidence.append(Message("evidence.limit_not_reached", {"level": level}))
+            hypothesis = "limit_elsewhere"
     # Bursts are refused at once; minutes only once the minute, or the platform's reserve, is used up.
     rose_ms = None if burst else demand_rose(ledger, finding.scope, measure, finding.since_ms)
     if finding.started_ms is not None and rose_ms is not None and rose_ms < finding.started_ms:
@@ -142,11 +147,11 @@ def _busiest(ledger: Ledger, row: QuotaRow, *, tokens: bool, burst: bool = False
 def _with_drivers(ledger: Ledger, finding: Finding, measure: Measure) -> Finding:
     found = drivers(ledger, finding.scope, finding.since_ms, measure)
     evidence = list(finding.evidence)
-    for driver in found:
-        who = ", ".join(f"{dimension} {value}" for dimension, value in driver.where.items())
-        if measure == "calls":
-            evidence.append(Message("evidence.driver", {"who": who, "calls": driver.calls, "share": driver.share}))
-        else:
+    if (
+        measure == "tokens"
+    ):  # a driver says by how many calls it rose; here the calls may be as many as ever, but larger
+        for driver in found:
+            who = ", ".join(f"{dimension} {value}" for dimension, value in driver.where.items())
             evidence.append(Message("evidence.driver_tokens", {"who": who, "share": driver.share}))
     return replace(finding, drivers=found, evidence=evidence)
 

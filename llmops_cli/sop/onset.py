@@ -20,8 +20,6 @@ LOCAL_BUCKETS = 3
 LOCAL_MS = 900_000
 AFTER_MS = 120_000
 """How far back demand is called "right before" a change."""
-STRAY = 0.35
-"""A bucket whose hits are fewer than this share of what the incident would give held a stray one before it began."""
 
 
 @dataclass(slots=True)
@@ -74,25 +72,27 @@ def began(found: Sequence[Moment], share: float, usual: float) -> int | None:
     if first.first_ms is None:
         parts = [(m.hits / m.trials - usual / 2) / (share - usual / 2) if m.trials else 0.0 for m in found]
         return _mixed(found, stretch.start, parts)
-    start_ms = _first(first, first.first_ms, share)
+    start_ms, later = _first(first, first.first_ms, share), first
     for moment in reversed(found[max(0, stretch.start - LOOK_BACK) : stretch.start]):
-        if moment.first_ms is None or moment.hits < STRAY * _due(moment, moment.first_ms, share):
+        # What began in the bucket before goes on from the very start of this one.
+        gap_ms = (later.end_ms - later.start_ms) / max(share * later.trials, 1e-9)
+        if start_ms - later.start_ms > 3 * gap_ms or moment.first_ms is None:
             break
-        start_ms = moment.first_ms
+        if _first(moment, moment.first_ms, share) != moment.first_ms:
+            break
+        start_ms, later = moment.first_ms, moment
     return start_ms
 
 
-def _due(moment: Moment, first_ms: int, share: float) -> float:
-    """Hits that the incident would give from the first hit to the end of the bucket."""
-    return share * moment.trials * (moment.end_ms - first_ms) / (moment.end_ms - moment.start_ms)
-
-
 def _first(moment: Moment, first_ms: int, share: float) -> int:
-    if moment.hits >= STRAY * _due(moment, first_ms, share):
-        return first_ms
-    # A stray hit came first: the bucket's mixture of before and after says where in it the change lies.
-    part = min(1.0, moment.hits / (share * moment.trials)) if moment.trials else 1.0
-    return round(moment.end_ms - part * (moment.end_ms - moment.start_ms))
+    """Place a beginning inside a bucket: at its first hit, unless that is a stray one.
+
+    The mixture of before and after tells when the hits should have begun; a first hit long before that is not of them.
+    """
+    length, whole = moment.end_ms - moment.start_ms, max(share * moment.trials, 1e-9)
+    likely_ms = moment.end_ms - length * min(1.0, moment.hits / whole)
+    scatter_ms = length * math.sqrt(moment.hits + 1) / whole
+    return first_ms if likely_ms - first_ms <= 2 * scatter_ms else round(likely_ms)
 
 
 def _mixed(found: Sequence[Moment], start: int, parts: Sequence[float]) -> int:

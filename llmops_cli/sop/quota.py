@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import combinations
@@ -19,6 +19,8 @@ from llmops_cli.sop.ledger import family_of
 from llmops_cli.sop.steps import next_steps
 
 Key = tuple[str, str | None]
+Points = Sequence[tuple[float, float]]
+Series = Mapping[Key, tuple[Points, Points]]
 
 
 def find_limits(
@@ -60,7 +62,20 @@ def water_levels(observation: Observation, limits: Sequence[Limit], thresholds: 
     """
     known = {(limit.model, limit.workspace): limit for limit in limits}
     throttled = _throttled(observation)
-    rows = [_row(observation, one, known, throttled, thresholds) for one in observation.demand]
+    series = _series(observation)
+    rows = []
+    for one in observation.demand:
+        limit, source = _binding(one, known)
+        rows.append(
+            _row(
+                one,
+                limit,
+                source,
+                throttled=throttled.get((one.model, one.workspace), 0),
+                thresholds=thresholds,
+                exhausted_at=_exhausted_at(observation, one, limit, series),
+            )
+        )
     of_model = {row.model: row.level or 0.0 for row in rows if row.workspace is None}
     busy = {(one.model, one.workspace): one.calls for one in observation.demand}
     rows.sort(
@@ -100,23 +115,22 @@ def _throttled(observation: Observation) -> Counter[Key]:
     return counts
 
 
-def _row(
-    observation: Observation,
-    demand: Demand,
-    limits: Mapping[Key, Limit],
-    throttled: Mapping[Key, int],
-    thresholds: Thresholds,
-) -> QuotaRow:
+def _binding(demand: Demand, limits: Mapping[Key, Limit]) -> tuple[Limit, str]:
+    """Find the limit that a resource is measured against, and how its source reads."""
     limit = limits.get((demand.model, demand.workspace)) or Limit(demand.model, demand.workspace, None, None)
-    source = limit.source
     if demand.workspace is not None and limit.rpm is None and limit.tpm is None:
         account = limits.get((demand.model, None))
         if account is not None and account.source != "unknown":
-            limit, source = account, f"account, {account.source}"
+            return account, f"account, {account.source}"
+    return limit, limit.source
+
+
+def _row(
+    demand: Demand, limit: Limit, source: str, *, throttled: int, thresholds: Thresholds, exhausted_at: datetime | None
+) -> QuotaRow:
     rpm = _level(demand.rpm_peak, limit.rpm, demand.rpm_mean)
     tpm = _level(demand.tpm_peak, limit.tpm, demand.tpm_mean)
-    levels = [level.level for level in (rpm, tpm) if level.level is not None]
-    level = max(levels) if levels else None
+    level = max((level.level for level in (rpm, tpm) if level.level is not None), default=None)
     return QuotaRow(
         model=demand.model,
         workspace=demand.workspace,
@@ -125,10 +139,10 @@ def _row(
         tpm=tpm,
         rps=_level(demand.rps_peak, limit.rpm and limit.rpm / 60),
         tps=_level(demand.tps_peak, limit.tpm and limit.tpm / 60),
-        throttled=throttled.get((demand.model, demand.workspace), 0),
+        throttled=throttled,
         level=level,
         state=_state(level, thresholds),
-        exhausted_at=_exhausted_at(observation, demand, limit),
+        exhausted_at=exhausted_at,
     )
 
 
@@ -144,24 +158,23 @@ def _state(level: float | None, thresholds: Thresholds) -> Severity:
     return "warning" if level >= thresholds.water_level.warning else "ok"
 
 
-def _exhausted_at(observation: Observation, demand: Demand, limit: Limit) -> datetime | None:
+def _exhausted_at(observation: Observation, demand: Demand, limit: Limit, series: Series) -> datetime | None:
     """When the busiest minute will be as large as a limit, if demand goes on rising as in the window."""
+    calls, tokens = series.get((demand.model, demand.workspace), ([], []))
     found = [
         reached
-        for ceiling, peak, tokens in ((limit.rpm, demand.rpm_peak, False), (limit.tpm, demand.tpm_peak, True))
-        if ceiling and peak < ceiling and (reached := _reached_ms(observation, demand, ceiling, tokens=tokens))
+        for ceiling, peak, points in ((limit.rpm, demand.rpm_peak, calls), (limit.tpm, demand.tpm_peak, tokens))
+        if ceiling and peak < ceiling and (reached := _reached_ms(observation, points, peak, ceiling))
     ]
     return observation.window.at(min(found)) if found else None
 
 
-def _reached_ms(observation: Observation, demand: Demand, limit: float, *, tokens: bool) -> int | None:
-    points = per_minute(observation, demand.model, demand.workspace, tokens=tokens)
+def _reached_ms(observation: Observation, points: Points, peak: float, limit: float) -> int | None:
     slope = rising(points)
     if slope is None:
         return None
-    # The line through the medians, lifted by how far the busiest minutes stand above it.
+    # The line through the medians, lifted by how far the busiest minute stands above it.
     level = median(value - slope * ms for ms, value in points)
-    peak = demand.tpm_peak if tokens else demand.rpm_peak
     above = max(0.0, peak - max(level + slope * ms for ms, _ in points))
     end_ms = observation.window.span.end_ms
     reached = (limit - above - level) / slope
@@ -169,22 +182,30 @@ def _reached_ms(observation: Observation, demand: Demand, limit: float, *, token
     return math.ceil(reached) if end_ms < reached <= end_ms + horizon else None
 
 
-def per_minute(
-    observation: Observation, model: str, workspace: str | None, *, tokens: bool
-) -> list[tuple[float, float]]:
-    """Demand over the window in at most 15 pieces of a minute or more: middle (ms) and rate per minute."""
-    span = observation.window.span
-    step = max(60_000, observation.bucket_ms, -(-span.ms // 15))
-    step = -(-step // observation.bucket_ms) * observation.bucket_ms
-    sums: dict[int, int] = defaultdict(int)
+def _series(observation: Observation) -> Series:
+    """Demand of each resource in at most 15 pieces of a minute or more: middle (ms), calls and tokens per minute."""
+    span, bucket = observation.window.span, observation.bucket_ms
+    step = max(60_000, bucket, -(-span.ms // 15))
+    step = -(-step // bucket) * bucket
+    pieces = span.ms // step
+    if pieces < TREND_LEAST_POINTS:
+        return {}
+    sums: dict[Key, tuple[list[int], list[int]]] = {}
     for cell in observation.cells:
-        if cell.period == "now" and cell.where.model == model and workspace in (None, cell.where.workspace):
-            sums[(cell.bucket_ms - span.start_ms) // step] += cell.total_tokens if tokens else cell.calls
-    full = span.ms // step
-    return [(span.start_ms + (i + 0.5) * step, sums[i] * 60_000 / step) for i in range(full)]
+        piece = (cell.bucket_ms - span.start_ms) // step
+        if cell.period == "now" and piece < pieces:
+            for key in ((cell.where.model, None), (cell.where.model, cell.where.workspace)):
+                calls, tokens = sums.setdefault(key, ([0] * pieces, [0] * pieces))
+                calls[piece] += cell.calls
+                tokens[piece] += cell.total_tokens
+
+    def points(row: list[int]) -> Points:
+        return [(span.start_ms + (i + 0.5) * step, value * 60_000 / step) for i, value in enumerate(row)]
+
+    return {key: (points(calls), points(tokens)) for key, (calls, tokens) in sums.items()}
 
 
-def rising(points: Sequence[tuple[float, float]]) -> float | None:
+def rising(points: Points) -> float | None:
     """Slope per ms of a clear rise (Theil–Sen, shown by Mann–Kendall's test); None when there is none."""
     count = len(points)
     if count < TREND_LEAST_POINTS:

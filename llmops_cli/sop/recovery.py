@@ -146,7 +146,7 @@ class _Case:
             yield from option("workspace", where)
 
 
-_WITHOUT_OPTIONS = frozenset({"check_collection", "read_runbook"})  # they ask no log, so they have no window
+_WITHOUT_OPTIONS = frozenset({"read_runbook"})  # they ask no log, so they have no window
 _PER_MODEL = frozenset({"fallback_model", "queue_on_server", "shorten_input", "longer_context", "stream"})
 
 
@@ -159,10 +159,10 @@ def _expand(case: _Case) -> tuple[str, ...]:
 
 
 def _workspace_limits(case: _Case) -> tuple[str, ...] | None:
-    """Only where one workspace crowds out others; the limits are a dry run until --apply --yes."""
+    """Only where one workspace crowds out others: its share of the limit is what to decide on."""
     if not case.driver or not case.model:
         return None
-    return ("recover", "quota", *option("model", case.model))
+    return ("quota", *option("model", case.model))
 
 
 _COMMANDS: Mapping[str, Callable[[_Case], tuple[str, ...] | None]] = {
@@ -175,7 +175,6 @@ _COMMANDS: Mapping[str, Callable[[_Case], tuple[str, ...] | None]] = {
     "find_driver": lambda case: ("drill", *case.scope_words(), "--by", "app", "--by", "workspace"),
     "review_answers": lambda case: ("status", *case.scope_words()),
     "read_trace": lambda case: ("drill", *case.scope_words(), "--by", "error_code"),
-    "check_collection": lambda _: ("doctor",),
     "read_runbook": lambda case: ("recover", "--runbook", case.incident.runbook or case.incident.type),
     "verify": lambda _: ("recover", "verify"),
 }

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from llmops_cli.evidence import DIMENSIONS, Where
-from llmops_cli.sop.ledger import Tally, at, inside, total, values_of
+from llmops_cli.evidence import DIMENSIONS
+from llmops_cli.sop.ledger import Tally, at, members, total, values_of
 from llmops_cli.sop.scope import EVERY_PATTERN, Group, smallest
 from llmops_cli.sop.significance import Stretch, share_likelihood, standing_out, wilson
 
@@ -83,7 +83,7 @@ def rises(tally: Tally, bar: Bar, first_now: int, *, has_baseline: bool) -> Iter
             return
         if _enough(found, bar, has_baseline=has_baseline):
             yield found
-        tally = tally.without([where for where in tally.trials if inside(where, found.scope)])
+        tally = tally.without(members(tally.trials, found.scope))
 
 
 def _strongest(tally: Tally, bar: Bar, first_now: int, *, has_baseline: bool) -> tuple[dict[str, str], Stretch | None]:
@@ -91,7 +91,7 @@ def _strongest(tally: Tally, bar: Bar, first_now: int, *, has_baseline: bool) ->
     best_scope: dict[str, str] = {}
     single = {DIMENSIONS[pattern[0]] for pattern in bar.patterns if len(pattern) == 1}
     for scope in values_of(tally.hits):
-        if not (set(scope) <= single):
+        if not (set(scope) <= single) or not (scope or bar.everywhere):
             continue
         found = _scan(tally, bar, scope, first_now, has_baseline=has_baseline)
         if found is not None and (best is None or found.score > best.score):
@@ -99,12 +99,8 @@ def _strongest(tally: Tally, bar: Bar, first_now: int, *, has_baseline: bool) ->
     return best_scope, best
 
 
-def _members(tally: Tally, scope: Mapping[str, str]) -> list[Where]:
-    return [where for where in tally.trials if inside(where, scope)]
-
-
 def _scan(tally: Tally, bar: Bar, scope: Mapping[str, str], first_now: int, *, has_baseline: bool) -> Stretch | None:
-    wheres = _members(tally, scope)
+    wheres = members(tally.trials, scope)
     hits = total((tally.hits[where] for where in wheres if where in tally.hits), tally.slots)
     if sum(hits) < bar.least_hits:
         return None
@@ -133,9 +129,13 @@ def _before(tally: Tally, scope: Mapping[str, str], expected: float) -> float:
     """Give the baseline's share in a scope, drawn to everything's, and this to `expected`, where trials are few."""
     trials = sum(tally.before_trials.values())
     usual = (sum(tally.before_hits.values()) + BELIEF * expected) / (trials + BELIEF)
-    own_trials = sum(count for where, count in tally.before_trials.items() if inside(where, scope))
-    own_hits = sum(count for where, count in tally.before_hits.items() if inside(where, scope))
+    own_trials, own_hits = _sums_before(tally, scope)
     return (own_hits + BELIEF * usual) / (own_trials + BELIEF)
+
+
+def _sums_before(tally: Tally, scope: Mapping[str, str]) -> tuple[int, int]:
+    trials = sum(tally.before_trials[where] for where in members(tally.before_trials, scope))
+    return trials, sum(tally.before_hits[where] for where in members(tally.before_hits, scope))
 
 
 def _narrowed(tally: Tally, bar: Bar, first_now: int, stretch: Stretch, *, has_baseline: bool) -> Rise | None:
@@ -161,15 +161,16 @@ def _measured(tally: Tally, bar: Bar, scope: Mapping[str, str], first_now: int, 
     found = _scan(tally, bar, scope, first_now, has_baseline=has_baseline)
     if found is None:
         return None
-    wheres = _members(tally, scope)
+    wheres = members(tally.trials, scope)
+    before_trials, before_hits = _sums_before(tally, scope)
     return Rise(
         scope=scope,
         start=found.start,
         end=found.end,
         trials=sum(at(tally.trials[where], found.start, found.end) for where in wheres),
         hits=sum(at(tally.hits[where], found.start, found.end) for where in wheres if where in tally.hits),
-        before_trials=sum(count for where, count in tally.before_trials.items() if inside(where, scope)),
-        before_hits=sum(count for where, count in tally.before_hits.items() if inside(where, scope)),
+        before_trials=before_trials,
+        before_hits=before_hits,
         usual=_usual(tally, bar, scope, has_baseline=has_baseline),
         score=found.score,
     )

@@ -67,7 +67,7 @@ LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.96)
 def standing_out(hits: Sequence[float], trials: Sequence[float], usual: float, last: int) -> Stretch | None:
     """Find the stretch, reaching slot `last` or later, whose share of hits stands out most above `usual`.
 
-    None when nothing is above it, or when the slots from `last` on do not belong to it on their own account.
+    None when nothing is above it. The slots from `last` on need not stand out on their own account.
     """
     best: Stretch | None = None
     for level in LEVELS:

@@ -9,7 +9,6 @@ from llmops_cli.sop.commandline import command, option, scope_options
 
 LIMITED = ("rate_limit_requests", "rate_limit_tokens", "rate_limit_burst", "water_level")
 """Incidents of a rate limit: they have a model, and answers of their own."""
-_ACCOUNT = ("auth", "billing", "permission", "network")
 
 
 def next_steps(
@@ -25,10 +24,10 @@ def next_steps(
     """
     where = scope_options(scope, filters)
     drill = command("drill", *where, options=next_options)
-    model = option("--model", scope["model"]) if scope.get("model") else ()
+    model = option("model", scope["model"]) if scope.get("model") else ()
     if kind in LIMITED and model:
         workspace = scope.get("workspace") or driver.get("workspace")
-        throttled = (*model, *option("--workspace", workspace)) if workspace else model
+        throttled = (*model, *option("workspace", workspace)) if workspace else model
         steps = [
             drill,
             command("recover", "throttle", *throttled, options=next_options),
@@ -39,10 +38,8 @@ def next_steps(
         steps = [drill, command("recover", "throttle", *model, options=next_options)]
     elif kind in ("traffic_drop", "traffic_surge"):
         steps = [drill, command("status", "--baseline", "1d", *where, options=next_options)]
-    elif kind in _ACCOUNT:
-        steps = [drill, command("doctor")]
     elif kind == "no_data":
-        steps = [command("doctor")]
+        steps = []
     else:
         steps = [drill]
     return (*steps, command("recover", "--runbook", kind))
@@ -51,7 +48,7 @@ def next_steps(
 def refuting_step(kind: str, scope: Mapping[str, str], next_options: str = "", filters: Filters = Filters()) -> str:
     """Give the command whose answer could refute the hypothesis of an incident."""
     if kind in LIMITED and scope.get("model"):
-        return command("quota", *option("--model", scope["model"]), options=next_options)
+        return command("quota", *option("model", scope["model"]), options=next_options)
     where = scope_options(scope, filters)
     if kind in ("traffic_drop", "traffic_surge"):
         return command("status", "--baseline", "1d", *where, options=next_options)

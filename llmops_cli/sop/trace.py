@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
@@ -41,9 +42,15 @@ def trace(
     names no window, commands that count calls get the quarter of an hour around the trace.
     """
     if len(matches) > 1:
-        values: Values = {"prefix": trace_id, "count": len(matches), "shown": min(len(matches), MOST_MATCHES)}
+        shown = tuple(matches[:MOST_MATCHES])
+        values: Values = {"prefix": trace_id, "count": len(matches), "shown": len(shown)}
+        prefix = all(match.startswith(trace_id) for match in matches)
         return TraceData(
-            trace_id, found=False, matches=tuple(matches[:MOST_MATCHES]), summary=(Message("trace.ambiguous", values),)
+            trace_id,
+            found=False,
+            next=tuple(_ask(match, next_options) for match in shown),
+            matches=shown,
+            summary=(Message("trace.ambiguous" if prefix else "trace.shared", values),),
         )
     if not lines:
         return _not_found(trace_id)
@@ -60,6 +67,13 @@ def trace(
         request_ids=_request_ids(calls),
         summary=(*_summary(calls), *_unanswered(ordered)),
     )
+
+
+def _ask(trace_id: str, next_options: str) -> str:
+    """Return the command that asks for a trace; an id that looks like an option stands last, behind `--`."""
+    if trace_id.startswith("-"):
+        return f"{command('trace', options=next_options)} -- {shlex.quote(trace_id)}"
+    return command("trace", trace_id, options=next_options)
 
 
 def _not_found(trace_id: str) -> TraceData:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from llmops_cli.evidence import Message
+from llmops_cli.evidence import Message, Where
+from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.knowledge.thresholds import (
     ABRUPT_DROP,
     DROP_RATIO,
@@ -21,7 +22,7 @@ from llmops_cli.knowledge.thresholds import (
     TRAFFIC_LASTING_MS,
 )
 from llmops_cli.sop.finding import Finding
-from llmops_cli.sop.ledger import Ledger, Row, at, inside, total, values_of
+from llmops_cli.sop.ledger import Ledger, Row, at, members, total, values_of
 from llmops_cli.sop.onset import jumped, known_from, silent_too
 from llmops_cli.sop.onset import pace as pace_before
 from llmops_cli.sop.scope import Group, smallest
@@ -32,6 +33,10 @@ DROPS = (0.01, 0.1, 0.3)
 SURGES = (3.0, 6.0, 20.0)
 AROUND_MS = 600_000
 """How long before a change traffic is compared with, at most."""
+GONE = 0.1
+"""A drop below this part leaves silence, and silence begins after a last call."""
+LEAST_CALLS = 4
+LEAST_WITNESSES = 4
 GROUPS = 10
 """Pieces of the baseline whose scatter is measured."""
 
@@ -65,13 +70,13 @@ def _least(ledger: Ledger) -> float:
 
 
 def _rows(ledger: Ledger, scope: Mapping[str, str]) -> Row:
-    return total((row for where, row in ledger.calls.trials.items() if inside(where, scope)), len(ledger.slots))
+    return total((ledger.calls.trials[where] for where in members(ledger.calls.trials, scope)), len(ledger.slots))
 
 
 def _pace(ledger: Ledger, scope: Mapping[str, str]) -> float:
     """Count the baseline's calls per minute."""
-    calls = sum(count for where, count in ledger.calls.before_trials.items() if inside(where, scope))
-    return calls / ledger.before_minutes
+    before = ledger.calls.before_trials
+    return sum(before[where] for where in members(before, scope)) / ledger.before_minutes
 
 
 def _scan(ledger: Ledger, scope: Mapping[str, str], *, drop: bool) -> Stretch | None:
@@ -139,12 +144,20 @@ def _real(ledger: Ledger, scope: Mapping[str, str], stretch: Stretch, *, drop: b
         everything = sum(ledger.calls.before_trials.values()) / ledger.before_minutes * minutes
         if calls < SURGE_RATIO * expected or calls - expected < SURGE_SHARE * everything:
             return False
-    around = [i for i in range(stretch.start) if slots[0].start_ms - ledger.slots[i].start_ms <= AROUND_MS]
-    if not around:
+    return _abrupt(ledger, row, stretch, drop=drop)
+
+
+def _abrupt(ledger: Ledger, row: Row, stretch: Stretch, *, drop: bool) -> bool:
+    """Compare the ten minutes after a change with the ten before it; True where nothing is known of those."""
+    start_ms = ledger.slots[stretch.start].start_ms
+    before = [i for i in range(stretch.start) if start_ms - ledger.slots[i].start_ms <= AROUND_MS]
+    # The first slot may hold some of both.
+    first = min(stretch.start + 1, stretch.end - 1)
+    after = [i for i in range(first, stretch.end) if ledger.slots[i].end_ms - start_ms <= AROUND_MS] or [first]
+    if not before:
         return True
-    before = sum(row[i] for i in around) / sum(ledger.slots[i].minutes for i in around)
-    now = calls / minutes
-    return now <= ABRUPT_DROP * before if drop else before <= ABRUPT_DROP * now
+    was, became = (sum(row[i] for i in side) / sum(ledger.slots[i].minutes for i in side) for side in (before, after))
+    return became <= ABRUPT_DROP * was if drop else was <= ABRUPT_DROP * became
 
 
 def _finding(ledger: Ledger, scope: Mapping[str, str], stretch: Stretch, *, drop: bool) -> Finding:
@@ -158,6 +171,7 @@ def _finding(ledger: Ledger, scope: Mapping[str, str], stretch: Stretch, *, drop
         "calls": calls,
         "before_calls": round(expected),
         "change": calls / expected - 1 if expected else None,
+        "scope": scope_text(scope) if scope else None,
     }
     gone = drop and not scope and calls <= 0.1 * expected
     return Finding(
@@ -180,4 +194,23 @@ def calls_jumped(ledger: Ledger, scope: Mapping[str, str], stretch: Stretch, usu
     found = [moment for moment in found if moment.end_ms <= last_ms]
     local = pace_before(found, start_ms - 2 * step) or usual
     jump = jumped([m for m in found if m.start_ms >= start_ms - AROUND_MS - 2 * step], local, now)
-    return start_ms if jump is None else jump[0]
+    began_ms = start_ms if jump is None else jump[0]
+    if now > GONE * usual:
+        return began_ms
+    mixed = next((moment for moment in found if moment.start_ms <= began_ms < moment.end_ms), None)
+    return _fell_silent(ledger, scope, mixed.start_ms) or began_ms if mixed else began_ms
+
+
+def _fell_silent(ledger: Ledger, scope: Mapping[str, str], bucket_ms: int) -> int | None:
+    """Say when the combinations of a scope fell silent inside a bucket: the middle of when each one's next was due."""
+    calls: dict[Where, int] = {}
+    first: dict[Where, int] = {}
+    last: dict[Where, int] = {}
+    for cell in ledger.within(scope):
+        if cell.bucket_ms == bucket_ms:
+            where = cell.where
+            calls[where] = calls.get(where, 0) + cell.calls
+            first[where] = min(cell.first_ms, first.get(where, cell.first_ms))
+            last[where] = max(cell.last_ms, last.get(where, cell.last_ms))
+    due = sorted(last[w] + (last[w] - first[w]) // (calls[w] - 1) // 2 for w in calls if calls[w] >= LEAST_CALLS)
+    return due[len(due) // 2] if len(due) >= LEAST_WITNESSES else None

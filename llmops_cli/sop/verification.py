@@ -12,11 +12,27 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
-from llmops_cli.evidence import Message, Severity
-from llmops_cli.report import Check, Scorecard, VerifyData
+from llmops_cli.evidence import Message, Severity, Thresholds
+from llmops_cli.report import Check, Scorecard, StatusData, VerifyData
+from llmops_cli.sop.failures import APPLICATION_FAMILIES
+from llmops_cli.sop.significance import wilson
 
 NEEDED = 3
 """Healthy minutes that make a recovery."""
+SURE = 1.96
+"""Standard deviations of the confidence bound on a minute's failure rate (95 %, two-sided)."""
+
+
+def minute_verdict(data: StatusData, thresholds: Thresholds) -> Severity:
+    """Judge one check: the verdict of `status`, but never `ok` where the failure rate alone is critical.
+
+    A check is short and has no baseline, so that what fails in it may not last long enough to be an incident of its
+    own. Failures that the caller's own input causes are left to `status`: some of them are always there.
+    """
+    if data.verdict != "ok":
+        return data.verdict
+    failures = sum(row.calls for row in data.errors if row.family not in APPLICATION_FAMILIES)
+    return "critical" if wilson(failures, data.calls, SURE)[0] >= thresholds.failure_rate.critical else "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +115,7 @@ def scorecard(
     located_at: datetime | None = None,
     recovered_at: datetime | None = None,
 ) -> Scorecard:
-    """Minutes from the start of the incident to each step, the 1-5-10 of the article; None where an end is not known.
+    """Minutes from the start to each step, the figures of the 1-5-10 method; None where an end is not known.
 
     All times are aware. A step before the start (the clock of another machine) is not a duration: None as well.
     """

@@ -110,6 +110,11 @@ def change(now: float | None, before: float | None) -> str:
     return f"{points:+d} %" if points else "same"
 
 
+def whole(part: float, share: float) -> float | None:
+    """Return a sum over `share` of some time as it would be over all of it; None when nothing was covered."""
+    return part / share if share > 0 else None
+
+
 def sparkline(values: Sequence[float | None], *, calm: bool = False) -> str:
     """One block per value, from zero to the largest; a blank where nothing is known.
 

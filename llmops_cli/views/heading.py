@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from llmops_cli.evidence import Message, Span, Window
+from llmops_cli.evidence import Message, SourceState, Span, Window
 from llmops_cli.report import Incident, Report
 from llmops_cli.views.figures import count, timespan
 from llmops_cli.views.words import narrowed, say
@@ -27,7 +27,7 @@ def parts(report: Report) -> list[Part]:
     found: list[Part] = []
     if window is not None:
         found.append(Part(span_text(window, window.span, report.generated_at)))
-    found += [Part(f"{one.name} {one.detail}".strip()) for one in report.sources if one.state == "ok"]
+    found += [Part(f"{one.name} {one.detail}".strip()) for one in report.sources if _said_by_window(one, window)]
     calls = getattr(report.data, "calls", None)
     if isinstance(calls, int):
         found.append(Part(f"{count(calls)} call{'' if calls == 1 else 's'}"))
@@ -45,7 +45,7 @@ def doubts(report: Report) -> list[str]:
     if window is not None and window.anchored:
         age = "" if window.log_ends_ms is None else _age(report.generated_at, window.at(window.log_ends_ms))
         found.append(f"log ends {age} ago" if age else "the window was moved to the end of the log")
-    broken = [source for source in report.sources if source.state != "ok"]
+    broken = [source for source in report.sources if not _said_by_window(source, window)]
     found += [
         f"{source.name} {source.state.replace('_', ' ')}{': ' * bool(source.detail)}{source.detail}"
         for source in broken
@@ -56,6 +56,11 @@ def doubts(report: Report) -> list[str]:
     if unparsed and not any(note.id == "note.unparsed" for note in report.notes):
         found.append(f"{count(unparsed)} line{'' if unparsed == 1 else 's'} unparsed")
     return found
+
+
+def _said_by_window(source: SourceState, window: Window | None) -> bool:
+    """Whether nothing need be said of a source's state: it is well, or stale as the anchored window says already."""
+    return source.state == "ok" or (source.state == "stale" and window is not None and window.anchored)
 
 
 def notes(report: Report, lang: str = "en") -> list[str]:
@@ -119,3 +124,9 @@ def started(incident: Incident, report: Report) -> str:
     if incident.started_at is not None:
         return clock(incident.started_at, against=against)
     return f"before {clock(incident.started_before, against=against)}" if incident.started_before else "start unknown"
+
+
+def since(incident: Incident, report: Report) -> str:
+    """`since 14:15:08`, `since before 13:52:00`, or `start unknown`."""
+    known = incident.started_at is not None or incident.started_before is not None
+    return f"since {started(incident, report)}" if known else started(incident, report)

@@ -44,7 +44,7 @@ def to_nagios(report: Report, lang: str = "en", *, allow_stale: bool = False) ->
 
 
 def judged(report: Report, *, allow_stale: bool = False) -> Severity:
-    """Return the state of design section 4: stale or partial data is unknown, unless what was seen is critical.
+    """Return the state: stale or partial data is unknown, unless what was seen is critical.
 
     An anchored window is unknown whatever it shows, unless `allow_stale`; then an `unknown` that has calls and no
     incident counts as ok.

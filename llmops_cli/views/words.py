@@ -90,6 +90,11 @@ def render_error(problem: Problem) -> str:
     return "\n".join(lines) + "\n"
 
 
+def shown_hint(text: str) -> str:
+    """`hint: …` for stderr, on one line, safe to show."""
+    return f"hint: {shown(text)}\n"
+
+
 def driver(one: Driver) -> str:
     """`workspace llm-… +1,020 calls (83 % of the rise)`."""
     return f"{where(one.where) or 'everything'} {one.calls:+,} calls ({percent(one.share, 0)} of the rise)"

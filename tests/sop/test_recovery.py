@@ -139,9 +139,9 @@ def test_hostile_names_stay_one_shell_word_and_options_are_appended():
     assert words[-2:] == ["--log", "a b.log"]
 
 
-def test_commands_that_ask_no_log_have_no_window():
+def test_what_is_done_elsewhere_has_no_command_and_the_watch_keeps_the_window():
     data = plan([incident("no_data")], [], next_options="--since 30m")
-    assert action(data, "check_collection").command == "llmops doctor"
+    assert action(data, "check_collection").command == ""
     assert action(data, "verify").command == "llmops recover verify --since 30m"
 
 

@@ -6,9 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmops_cli.evidence import Thresholds
 from llmops_cli.knowledge.sentences import sentence
-from llmops_cli.report import Check, Scorecard
-from llmops_cli.sop.verification import Verification, scorecard
+from llmops_cli.report import (
+    Check,
+    DurationSummary,
+    ErrorRow,
+    FeedbackSummary,
+    RateSummary,
+    Scorecard,
+    StatusData,
+    TokenSummary,
+)
+from llmops_cli.sop.verification import Verification, minute_verdict, scorecard
 
 T0 = datetime(2025, 7, 9, 14, 30, tzinfo=UTC)
 LETTERS = {"o": "ok", "w": "warning", "c": "critical", "u": "unknown"}
@@ -93,3 +103,32 @@ def test_each_answer_has_its_sentence():
         text = sentence(state.message)
         assert not text.startswith("verify.")
         assert "?" not in text
+
+
+def minute(calls, failures, family, verdict="ok"):
+    errors = (ErrorRow(500, "X", family, failures, 1.0, "no", "", ""),) if failures else ()
+    return StatusData(
+        verdict, calls, failures, failures / calls, 1 - failures / calls, 0,
+        DurationSummary(None, None, None, None, None), TokenSummary(0, 0, 0), RateSummary(calls, calls), RateSummary(0, 0),
+        0, 0, FeedbackSummary(0, 0, None), errors, (), (), (),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("calls", "failures", "family", "verdict"),
+    [
+        (40, 40, "server_error", "critical"),
+        (40, 8, "rate_limit_requests", "critical"),
+        (40, 1, "server_error", "ok"),
+        (400, 4, "timeout", "ok"),
+        (40, 20, "bad_request", "ok"),
+        (40, 0, "", "ok"),
+    ],
+)
+def test_a_minute_in_which_many_calls_fail_is_not_healthy(calls, failures, family, verdict):
+    assert minute_verdict(minute(calls, failures, family), Thresholds()) == verdict
+
+
+@pytest.mark.parametrize("verdict", ["warning", "critical", "unknown"])
+def test_a_minute_is_never_better_than_its_status(verdict):
+    assert minute_verdict(minute(40, 0, "", verdict), Thresholds()) == verdict

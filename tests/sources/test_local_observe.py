@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -109,8 +110,6 @@ def _framed(text: str, frame) -> bytes:
 
 
 def _docker(_: int, text: str) -> str:
-    import json
-
     return json.dumps({"log": text + "\n", "stream": "stdout", "time": "2025-07-09T06:00:00.000000000Z"}) + "\n"
 
 

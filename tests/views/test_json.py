@@ -40,7 +40,7 @@ DATA = {
     "verify": "recovered checks[time verdict] recovered_at scorecard{detect_min locate_min recover_min}",
 }
 ADDED = {
-    "status": "baseline{calls failures failure_rate p95_ms total_tokens negative_rate} "
+    "status": "baseline{calls failures failure_rate p95_ms total_tokens negative_rate covered} "
     "feedback_series[time ratings negative] headline thresholds{failure_rate{warning critical} p95_ms{warning critical} "
     "water_level{warning critical} negative_rate{warning critical} min_calls} incidents[failures calls]",
     "trace": "matches request_ids summary calls[started_at wait_ms] explanations[status_code source]",

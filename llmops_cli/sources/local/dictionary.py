@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WORTH_BYTES = 64 << 20
 """Reads shorter than this are not worth a sample."""
 _MOST_VALUES = 250
-_LEAST_CALLS = 1000
+_LEAST_CALLS = 100
 
 
 def learn(con: duckdb.DuckDBPyConnection, lines: Iterable[str], log_format: LogFormat) -> bool:

@@ -6,7 +6,7 @@ import glob
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llmops_cli.errors import SourceError
@@ -27,11 +27,15 @@ _SNIFF = 8192
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One log file. `compression` is "gzip", "zstd" or None; `path` None is standard input."""
+    """One log file. `compression` is "gzip", "zstd", "fifo" or None; `path` None is standard input.
+
+    `chosen`: the user named this very file, so that a fault in it is an error and not a file to pass over.
+    """
 
     path: Path | None
     name: str
     compression: str | None
+    chosen: bool = True
 
 
 def find(named: Sequence[str]) -> tuple[tuple[Found, ...], tuple[str, ...]]:
@@ -54,11 +58,16 @@ def find(named: Sequence[str]) -> tuple[tuple[Found, ...], tuple[str, ...]]:
                     raise
                 passed_over.append(error.message)
                 continue
-            files.setdefault(os.path.realpath(path), found)
+            files.setdefault(os.path.realpath(path), replace(found, chosen=chosen))
     if not files:
         reason = passed_over[0] if passed_over else "no log file named"
         raise SourceError("log_unreadable", reason, "name another file with --log PATH")
     return tuple(files.values()), tuple(passed_over)
+
+
+def compression_of(head: bytes) -> str | None:
+    """Recognise gzip and zstd by their first bytes."""
+    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
 
 
 def _expand(name: str) -> tuple[list[Path], bool]:
@@ -116,9 +125,8 @@ def _sniff(path: Path) -> Found:
         raise SourceError(
             "log_unreadable", f"{path}: {_reason(error)}", f"check the permissions: ls -l {path}"
         ) from error
-    for magic, compression in _MAGIC.items():
-        if head.startswith(magic):
-            return Found(path, str(path), compression)
+    if compression := compression_of(head):
+        return Found(path, str(path), compression)
     for magic, kind in _OTHER_MAGIC.items():
         if head.startswith(magic):
             raise SourceError("log_binary", f"{path}: not a text log but {kind}", "name a text log, .gz or .zst")
@@ -128,14 +136,14 @@ def _sniff(path: Path) -> Found:
 
 
 def _looks_binary(head: bytes) -> bool:
-    """Tell binary data from text that holds some NUL or escape bytes: more than a third is control characters."""
+    """Tell binary data from text that holds some NUL or escape bytes: one byte in twenty is a control character."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return False  # UTF-16 text
     text = head.lstrip(b"\0")  # a crash can leave a block of NULs in front of good lines
     if head and not text:
         return len(head) < _SNIFF
     control = sum(byte < 32 and byte not in b"\t\n\r\x1b" for byte in text)
-    return control * 3 > len(text)
+    return control * 20 > len(text)
 
 
 def _reason(error: BaseException) -> str:

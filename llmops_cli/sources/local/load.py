@@ -286,12 +286,11 @@ def _offset_steps(zone: tzinfo, known: Span) -> list[tuple[int, int]]:
         after = min(at + 7 * 86_400_000, end)
         if _offset(zone, after) != steps[-1][1]:
             low, high = at, after
-            while high - low > 1000:
+            while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (middle, high) if _offset(zone, middle) == steps[-1][1] else (low, middle)
-            changed = -(-high // 1000) * 1000
-            offset = _offset(zone, changed)
-            steps.append((changed + max(offset, steps[-1][1]), offset))
+            offset = _offset(zone, high)
+            steps.append((high + max(offset, steps[-1][1]), offset))
         at = after
     return steps
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from llmops_cli.errors import SourceError
 from llmops_cli.evidence import Span
 from llmops_cli.sources.local.files import Found, find
 from llmops_cli.sources.local.format import LogFormat
@@ -48,7 +49,7 @@ class LogSet:
         found, self.passed_over = find(self.named)
         self.entries = [Entry(each) for each in found]
         try:
-            for entry in self.entries:
+            for entry in tuple(self.entries):
                 if entry.found.path is None or entry.found.compression not in ("gzip", "zstd"):
                     self._open(entry)
                 else:
@@ -81,12 +82,22 @@ class LogSet:
 
     def holding(self, span: Span | None) -> list[Entry]:
         """Give the opened files that may hold lines of `span` (None: all of them)."""
-        for entry in self.entries:
+        for entry in tuple(self.entries):
             if entry.plain is None and (span is None or self._may_hold(entry, span)):
                 self._open(entry)
         return [e for e in self.entries if e.plain and (span is None or self._may_hold(e, span))]
 
     def _open(self, entry: Entry) -> None:
+        """Open a file; one that nobody named and that cannot be read is passed over, and said."""
+        try:
+            self._read(entry)
+        except SourceError as error:
+            if entry.found.chosen:
+                raise
+            self.passed_over += (error.message,)
+            self.entries.remove(entry)
+
+    def _read(self, entry: Entry) -> None:
         entry.plain = open_plain(entry.found, self.encoding, self.meter)
         entry.timeline = Timeline(entry.plain, self.format)
         entry.sorted = entry.timeline.is_sorted()
@@ -101,7 +112,7 @@ class LogSet:
         packed = [e for e in self.entries if e.plain is None]
         for entry in sorted(packed, key=lambda e: e.first_ms or 0, reverse=True):
             newest = self.newest_ms
-            if newest is None or (entry.first_ms is not None and entry.first_ms > newest):
+            if newest is None or entry.first_ms is None or entry.first_ms > newest:
                 self._open(entry)
 
     def _first_of_packed(self, entry: Entry) -> int | None:
@@ -132,9 +143,8 @@ class LogSet:
 
 def _stem(found: Found) -> str:
     """Name the rotated set: `logs/app.log.3.gz` and `logs/app-2025-07-09.log` belong to `logs/app`."""
-    return (
-        re.sub(r"[-._]?\d[\d._-]*", "", str(found.path)).removesuffix(".gz").removesuffix(".zst").removesuffix(".log")
-    )
+    name = re.sub(r"\.(gz|zst)$", "", str(found.path))
+    return re.sub(r"[-._]\d[\d._-]*\d|[-._]\d", "", name).removesuffix(".log")
 
 
 def no_header(entries: Iterable[Entry], log_format: LogFormat) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import os
 import shutil
 import sys
@@ -21,7 +22,7 @@ from typing import IO, cast
 
 from llmops_cli.calls.framing import Carry, Framing, detect_framing
 from llmops_cli.errors import SourceError, UsageError
-from llmops_cli.sources.local.files import Found
+from llmops_cli.sources.local.files import Found, compression_of
 from llmops_cli.sources.local.meter import Advance, Meter, no_advance, no_meter
 
 LONGEST_LINE = 1 << 20
@@ -265,7 +266,11 @@ def _spool(found: Found, notes: list[str], meter: Meter) -> IO[bytes]:
                     told = raw.tell()
         out.flush()
     except OSError as error:
+        out.close()
         raise SourceError("log_unreadable", f"{found.name}: {error.strerror or error}", "") from error
+    except BaseException:
+        out.close()
+        raise
     return out
 
 
@@ -273,29 +278,32 @@ def _raw(found: Found) -> IO[bytes]:
     return os.fdopen(os.dup(sys.stdin.fileno()), "rb") if found.path is None else found.path.open("rb")
 
 
-def _unpacked(found: Found, raw: IO[bytes]) -> IO[bytes]:
-    if found.compression == "gzip":
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
-    if found.compression == "zstd":
+def _unpacked(found: Found, raw: IO[bytes]) -> io.BufferedIOBase:
+    stream = cast("io.BufferedReader", raw)
+    compression = found.compression if found.compression in ("gzip", "zstd") else compression_of(stream.peek(4))
+    if compression == "gzip":
+        return gzip.GzipFile(fileobj=stream)
+    if compression == "zstd":
         import zstandard  # noqa: PLC0415 - only where a log needs it
 
-        return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-    return raw
+        reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True, closefd=False)
+        return cast("io.BufferedIOBase", reader)
+    return stream
 
 
 def _size(found: Found) -> int:
     return found.path.stat().st_size if found.path else 0
 
 
-def _next(stream: IO[bytes], found: Found, notes: list[str], out: IO[bytes]) -> bytes:
+def _next(stream: io.BufferedIOBase, found: Found, notes: list[str], out: IO[bytes]) -> bytes:
     import zstandard  # noqa: PLC0415
 
     try:
-        return stream.read(1 << 20)
+        return stream.read1(1 << 20)  # what is there: a plain read of a torn archive loses what came before the tear
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         if out.tell() == 0:
             raise SourceError(
-                "log_unreadable", f"{found.name}: damaged {found.compression} data", "fetch the file again"
+                "log_unreadable", f"{found.name}: damaged compressed data", "fetch the file again"
             ) from error
         notes.append("the archive is damaged or incomplete; read up to there")
         return b""

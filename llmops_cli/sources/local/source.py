@@ -85,7 +85,11 @@ class LocalSource:
         load.create_table(self._con)
         self._loaded: list[_Loaded] = []
         self._capped: set[str] = set()
-        self._logs = LogSet(paths, self._format, encoding, self._bounds, meter)
+        try:
+            self._logs = LogSet(paths, self._format, encoding, self._bounds, meter)
+        except BaseException:
+            self._con.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -20,7 +20,7 @@ SMALL = 8 << 20
 _PROBES = 64
 _BLOCK = 32 << 10
 _LONGEST_SEARCH = 64 << 20
-_HEADER_BYTES = 2048
+_HEADER_BYTES = 8192
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmops_cli.report import Incident, Report, StatusData
-from llmops_cli.views.figures import change, compact, count, milliseconds, percent
+from llmops_cli.views.figures import change, compact, count, milliseconds, percent, whole
 from llmops_cli.views.heading import note_texts, started, zone
 from llmops_cli.views.markdown.markup import Draft, code, escape
 from llmops_cli.views.words import driver, error_name, family, headline, retry, scope
@@ -43,7 +43,7 @@ def _numbers(data: StatusData) -> list[tuple[str, ...]]:
             "calls",
             count(data.calls),
             "" if before is None else count(before.calls),
-            change(data.calls, None if before is None else before.calls),
+            change(data.calls, None if before is None else whole(before.calls, before.covered)),
         ),
         ("failures", percent(data.failure_rate), "" if was is None else percent(was), change(data.failure_rate, was)),
         (

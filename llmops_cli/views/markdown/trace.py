@@ -44,13 +44,13 @@ def write(report: Report, draft: Draft) -> None:
 
 
 def _not_found(report: Report, data: TraceData, draft: Draft) -> None:
-    if data.matches:
+    if data.matches and not data.summary:
         draft.paragraph(f"{code(data.trace_id)} begins {len(data.matches)} traces")
-    else:
+    elif not data.summary:
         draft.paragraph(f"no line of trace {code(data.trace_id)} was found")
     draft.heading(report)
     draft.bullets(escape(text) for text in note_texts(data.summary, draft.lang))
-    draft.fenced([f"llmops trace {match}" for match in data.matches] or data.next, "sh")
+    draft.fenced(data.next or [f"llmops trace {match}" for match in data.matches], "sh")
 
 
 def _exact(time: datetime) -> str:

@@ -21,6 +21,7 @@ LAST = (
     Column("calls before", right=True),
 )
 DROPS = ("calls before", "tokens", "p95 before", "p95", "of all failures", "before", "rate")
+DROPS_WHEN_SLOW = ("calls before", "tokens", "of all failures", "before", "rate", "p95 before", "p95")
 
 
 def draw(report: Report, page: Page) -> None:
@@ -42,7 +43,7 @@ def draw(report: Report, page: Page) -> None:
             page,
             (*(Column(name, least=16) for name in data.by), *LAST),
             [_row(row, data) for row in data.rows],
-            drops=DROPS,
+            drops=DROPS_WHEN_SLOW if data.causes and data.causes[0].measure == "slow" else DROPS,
         )
     if paste := say(data.paste, page.lang):
         page.blank()

@@ -31,6 +31,8 @@ LEVELS_DROP = (
 BAR = 6
 STYLED = frozenset({"warning", "critical"})
 _LIMITS = ("limits", "dim")
+_HOW_TO_SET = 'set rpm and tpm under [profiles.NAME.limits."{model}"] in llmops.toml'
+_SHARED = "a workspace without a limit of its own is measured against its account's"
 
 
 def draw(report: Report, page: Page) -> None:
@@ -47,9 +49,16 @@ def draw(report: Report, page: Page) -> None:
         page.prose(data.coverage)
     sources: dict[str, list[str]] = {}
     for row in data.rows:
-        sources.setdefault(row.limit_source, []).append(row.model if row.workspace is None else row.workspace)
-    if sources and page.terminal:
-        page.prose("; ".join(f"{one} for {_some(names)}" for one, names in sources.items()), label=_LIMITS, hang=8)
+        if row.workspace is None:
+            sources.setdefault(row.limit_source, []).append(row.model)
+        elif not row.limit_source.startswith("account, ") and row.limit_source != "unknown":
+            sources.setdefault(row.limit_source, []).append(f"{row.model} in {row.workspace}")
+    if known := {one: names for one, names in sources.items() if one != "unknown"}:
+        page.prose("; ".join(f"{one} for {_some(names)}" for one, names in known.items()), label=_LIMITS, hang=8)
+    if missing := sources.get("unknown"):
+        page.prose(f"not known for {_some(missing)}; {_HOW_TO_SET.format(model=missing[0])}", label=_LIMITS, hang=8)
+    if any(row.limit_source.startswith("account, ") for row in data.rows):
+        page.prose(_SHARED, label="" if sources else _LIMITS, indent=0 if not sources else 8, hang=8)
     if data.next:
         page.blank()
         page.commands(data.next)

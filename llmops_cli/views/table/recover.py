@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmops_cli.report import Action, ExpandData, RecoverData, Report, RunbookData, VerifyData
 from llmops_cli.views.figures import timespan
-from llmops_cli.views.heading import clock, started
+from llmops_cli.views.heading import clock, since
 from llmops_cli.views.table.page import STYLES, Page
 from llmops_cli.views.words import say, scope
 
@@ -34,7 +34,7 @@ def _plan(report: Report, data: RecoverData, page: Page) -> None:
                 (incident.severity.upper(), STYLES[incident.severity]),
                 (incident.type, "bold"),
                 (scope(incident), ""),
-                (f"since {started(incident, report)}", ""),
+                (since(incident, report), ""),
             ],
             separator="  ",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from llmops_cli.report import BaselineSummary, Report, SeriesPoint, StatusData
-from llmops_cli.views.figures import change, compact, count, milliseconds, percent, shares, sparkline, timespan
+from llmops_cli.views.figures import change, compact, count, milliseconds, percent, shares, sparkline, timespan, whole
 from llmops_cli.views.table.grid import Column, grid
 from llmops_cli.views.table.incidents import incidents
 from llmops_cli.views.table.levels import levels
@@ -56,7 +56,7 @@ def _comparison(page: Page, data: StatusData) -> None:
             "calls",
             count(data.calls),
             _was(before, lambda b: count(b.calls)),
-            change(data.calls, _of(before, lambda b: b.calls)),
+            change(data.calls, _of(before, lambda b: whole(b.calls, b.covered))),
         ),
         (
             "failures",
@@ -74,7 +74,7 @@ def _comparison(page: Page, data: StatusData) -> None:
             "tokens",
             compact(data.tokens.total),
             _was(before, lambda b: compact(b.total_tokens)),
-            change(data.tokens.total, _of(before, lambda b: b.total_tokens)),
+            change(data.tokens.total, _of(before, lambda b: whole(b.total_tokens, b.covered))),
         ),
     ]
     if data.feedback.ratings:
@@ -99,13 +99,17 @@ def _peaks(data: StatusData) -> list[str]:
     if not data.calls:
         return []
     minute = (
-        f"busiest minute {count(data.qpm.peak)} requests, {compact(data.tpm.peak)} tokens"
+        f"busiest minute {_requests(data.qpm.peak)}, {compact(data.tpm.peak)} tokens"
         f" (mean {compact(data.qpm.mean)}, {compact(data.tpm.mean)})"
     )
-    found = [minute, f"busiest second {count(data.rps_peak)}, {compact(data.tps_peak)}"]
+    found = [minute, f"busiest second {_requests(data.rps_peak)}, {compact(data.tps_peak)} tokens"]
     if data.feedback.ratings:
         found.append(f"{count(data.feedback.negative)} of {count(data.feedback.ratings)} ratings negative")
     return found
+
+
+def _requests(number: int) -> str:
+    return f"{count(number)} request{'' if number == 1 else 's'}"
 
 
 def _history(page: Page, data: StatusData, rows: Sequence[Sequence[str]]) -> dict[str, str]:

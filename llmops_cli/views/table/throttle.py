@@ -42,7 +42,9 @@ def draw(report: Report, page: Page) -> None:
 
 
 def _limit(value: float | None) -> str:
-    return "unknown" if value is None else compact(value)
+    if value is None:
+        return "unknown"
+    return f"{value:.3g}" if value < 100 else compact(value)
 
 
 def _replay(page: Page, data: ThrottleData) -> None:

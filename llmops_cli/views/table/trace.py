@@ -69,10 +69,11 @@ def draw(report: Report, page: Page) -> None:
 
 def _not_found(report: Report, data: TraceData, page: Page) -> None:
     if data.matches:
-        page.prose(f"{data.trace_id} begins {len(data.matches)} traces: which one?")
+        asked = " ".join(note_texts(data.summary, page.lang))
+        page.prose(asked or f"{data.trace_id} begins {len(data.matches)} traces: which one?")
         page.heading(report)
         page.blank()
-        page.commands([f"llmops trace {match}" for match in data.matches], label="next")
+        page.commands(data.next or [f"llmops trace {match}" for match in data.matches])
         return
     hints = note_texts(data.summary, page.lang) or [f"no line of trace {data.trace_id} was found"]
     page.prose(hints[0])

@@ -1,0 +1,160 @@
+"""What `recover` prints can be used as it stands: settings, the request in both languages, runbooks, the plan."""
+
+import json
+import re
+import shlex
+import tomllib
+
+import pytest
+
+from llmops_cli.knowledge.runbooks import runbook_names
+
+from .logs import MINUTE, NOON_MS, call, quiet, write
+
+
+@pytest.fixture
+def config(stories):
+    return ("--config", stories["rate-limit"].config)
+
+
+def test_throttle_settings_mean_the_same_in_three_notations(answers):
+    data = answers("rate-limit", "recover", "throttle", "--model", "qwen-plus")["data"]
+    settings = data["settings"]
+    table = tomllib.loads(settings["toml"])["throttle"]["qwen-plus"]
+    assert (table["rpm"], table["tpm"], table["concurrency"]) == (data["rpm"], data["tpm"], data["concurrency"])
+    assert table["backoff"]["attempts"] == data["backoff"]["attempts"]
+    environment = dict(line.split("=", 1) for line in settings["env"].splitlines())
+    assert float(environment["LLMOPS_THROTTLE_RPM"]) == data["rpm"]
+    assert environment["LLMOPS_THROTTLE_MODEL"] == "qwen-plus"
+    assert shlex.split(settings["env"]) == settings["env"].splitlines()
+    parsed = json.loads(settings["json"])
+    assert str(data["rpm"]).removesuffix(".0") in json.dumps(parsed)
+
+
+def test_throttle_replays_the_calls_that_were_made(answers):
+    throttle = answers("rate-limit", "recover", "throttle", "--model", "qwen-plus")["data"]
+    quota = answers("rate-limit", "quota", "--model", "qwen-plus")["data"]["rows"][0]
+    rows = answers("rate-limit", "drill", "--by", "model")["data"]["rows"]
+    assert throttle["replay"]["calls"] == next(row["calls"] for row in rows if row["value"] == "qwen-plus")
+    assert throttle["replay"]["refused_before"] == quota["throttled"] > 50
+    assert throttle["rpm"] <= 0.9 * quota["rpm"]["limit"]
+    assert throttle["rps"] == pytest.approx(throttle["rpm"] / 60, abs=0.001)
+    waits = throttle["replay"]["added_wait_ms"]
+    assert waits["p50"] <= waits["p95"] <= waits["max"]
+    half = answers("rate-limit", "recover", "throttle", "--model", "qwen-plus", "--headroom", "0.5")["data"]
+    assert half["rpm"] <= 0.5 * quota["rpm"]["limit"]
+
+
+def test_throttle_finds_the_model_of_the_incident_itself(answers):
+    assert answers("rate-limit", "recover", "throttle")["data"]["model"] == "qwen-plus"
+    assert answers("rate-limit", "recover", "expand")["data"]["fields"]["model"] == "qwen-plus"
+
+
+def test_without_a_limit_incident_the_model_has_to_be_named(llmops, stories):
+    ran = llmops("recover", "throttle", "--config", stories["healthy"].config)
+    assert ran.code == 2
+    assert "--model NAME" in ran.err
+    ran = llmops("recover", "throttle", "--config", stories["healthy"].config, "--model", "qwen-plus", "-o", "json")
+    assert ran.code == 0
+    assert ran.json()["data"]["replay"]["refused_before"] == 0
+
+
+@pytest.mark.parametrize(("lang", "mark", "greeting"), [("en", "[TO FILL IN:", "Hello"), ("zh", "【待补充", "您好")])
+def test_the_expansion_request_is_the_text_alone(llmops, config, lang, mark, greeting):
+    ran = llmops("recover", "expand", *config, "--lang", lang)
+    assert ran.code == 0
+    assert greeting in ran.out
+    assert "qwen-plus" in ran.out
+    assert "cn-beijing" in ran.out
+    assert mark in ran.out
+    assert len(re.findall(r"^- [0-9a-f-]{36}$", ran.out, re.MULTILINE)) == 10
+    assert ran.out.splitlines()[0].startswith(("Subject", "主题"))
+    assert "missing: " in ran.err
+    assert "uid" in ran.err
+    assert "contact" in ran.err
+    assert "log ends" in ran.err
+
+
+def test_what_was_missing_can_be_given(llmops, stories, tmp_path):
+    text = stories["rate-limit"].config.read_text()
+    text = text.replace('region = "cn-beijing"', 'region = "cn-beijing"\nuid = "1234567890123456"')
+    config = tmp_path / "with-uid.toml"
+    config.write_text(text.replace('["rate-limit.log"]', json.dumps([str(stories["rate-limit"].log)])))
+    words = ("recover", "expand", "--config", config, "--contact", "ops on call", "--impact", "orders stall")
+    ran = llmops(*words)
+    assert "missing" not in ran.err
+    assert "TO FILL IN" not in ran.out
+    for given in ("1234567890123456", "ops on call", "orders stall"):
+        assert given in ran.out
+    data = llmops(*words, "-o", "json").json()["data"]
+    assert data["missing"] == []
+    assert data["fields"]["uid"] == "1234567890123456"
+    assert "1234567890123456" in data["text"]
+
+
+def test_the_request_ids_are_those_of_refused_calls(llmops, config, stories):
+    text = stories["rate-limit"].log.read_text()
+    out = llmops("recover", "expand", *config).out
+    for one in re.findall(r"^- ([0-9a-f-]{36})$", out, re.MULTILINE):
+        assert re.search(rf",qwen-plus,[^,]*,{one},429,", text)
+
+
+@pytest.mark.parametrize("name", runbook_names())
+def test_every_runbook_is_printed_without_a_log(llmops, name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    ran = llmops("recover", "--runbook", name)
+    assert (ran.code, ran.err) == (0, "")
+    for section in ("Symptoms", "Checks", "Actions", "Rollback", "Verification", "Escalation"):
+        assert f"## {section}" in ran.out
+
+
+def test_the_plan_follows_the_incident(answers):
+    data = answers("two-faults", "recover")["data"]
+    names = [action["name"] for action in data["actions"]]
+    assert names[-1] == "verify"
+    assert {"rotate_key", "throttle", "expand"} <= set(names)
+    assert len(names) == len(set(zip(names, (action["command"] for action in data["actions"]), strict=True)))
+    assert data["runbook"] == data["incidents"][0]["type"]
+    for action in data["actions"]:
+        assert all(action[part] for part in ("why", "effect", "risk", "rollback"))
+
+
+def test_a_bill_that_is_not_paid_is_never_answered_with_a_retry(llmops, tmp_path):
+    log = write(
+        tmp_path / "app.log",
+        [
+            *quiet(NOON_MS - 15 * MINUTE, 15, per_minute=30),
+            *quiet(
+                NOON_MS,
+                15,
+                per_minute=30,
+                status=429,
+                code="PostpaidBillOverdue",
+                message="The postpaid bill is overdue.",
+            ),
+        ],
+    )
+    words = ("--log", log, "--timezone", "+08:00", "--from", str(NOON_MS), "--since", "15m", "-o", "json")
+    data = llmops("recover", *words).json()["data"]
+    assert data["incidents"][0]["type"] == "billing"
+    names = [action["name"] for action in data["actions"]]
+    assert names[:2] == ["stop_retries", "pay_bill"]
+    assert not {"throttle", "back_off", "expand"} & set(names)
+    (error,) = llmops("status", *words).json()["data"]["errors"]
+    assert (error["family"], error["retry"]) == ("billing", "no")
+
+
+def test_unknown_limits_say_so_and_how_to_set_them(llmops, tmp_path):
+    log = write(tmp_path / "app.log", [call(NOON_MS + n * 1000, model="my-own-model") for n in range(60)])
+    words = ("--log", log, "--timezone", "+08:00", "--from", str(NOON_MS), "--since", "15m")
+    row = llmops("quota", *words, "-o", "json").json()["data"]["rows"][0]
+    assert (row["limit_source"], row["rpm"]["limit"], row["level"], row["state"]) == ("unknown", None, None, "unknown")
+    assert row["rpm"]["peak"] == 60
+    out = llmops("quota", *words).out
+    assert "not known for my-own-model" in out
+    assert '[profiles.NAME.limits."my-own-model"]' in out
+    config = tmp_path / "llmops.toml"
+    config.write_text('[profiles.p.limits."my-own-model"]\nrpm = 100\n')
+    row = llmops("quota", *words, "--config", config, "--profile", "p", "-o", "json").json()["data"]["rows"][0]
+    assert (row["limit_source"], row["rpm"]["limit"], row["level"]) == ("configuration", 100, 0.6)
+    assert row["tpm"]["limit"] is None

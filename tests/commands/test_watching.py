@@ -1,0 +1,125 @@
+"""`status --watch` and `recover verify` on a log that an application writes to meanwhile."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from .contract import check
+from .logs import MINUTE, call, quiet, write
+
+
+class Application(threading.Thread):
+    """Logs forty calls a second into a file until it is stopped; `broken` ones are refused."""
+
+    def __init__(self, path, *, broken):
+        super().__init__(daemon=True)
+        self.path, self.broken, self.over = path, broken, threading.Event()
+
+    def run(self):
+        refused = {"status": 500, "code": "InternalError", "message": "Internal server error"}
+        with self.path.open("a") as log:
+            while not self.over.wait(0.1):
+                now = time.time_ns() // 1_000_000
+                log.write("".join(call(now - n, **(refused if self.broken else {})) + "\n" for n in (3, 2, 1, 0)))
+                log.flush()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+
+
+def verify(llmops, log, *words, output="json"):
+    return llmops("recover", "verify", "--log", log, "--timezone", "+08:00", "--interval", "1s", *words, "-o", output)
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A log in which calls began to fail ten minutes ago, and still do."""
+    now = time.time_ns() // 1_000_000
+    healthy = quiet(now - 40 * MINUTE, 30, per_minute=30)
+    failing = quiet(
+        now - 10 * MINUTE, 9, per_minute=30, status=500, code="InternalError", message="Internal server error"
+    )
+    return write(tmp_path / "app.log", healthy + failing)
+
+
+def test_verify_sees_recovery_and_dates_it(llmops, log):
+    with Application(log, broken=False):
+        ran = verify(llmops, log, "--timeout", "20s")
+    assert ran.code == 0
+    check(ran.json(), "recover verify")
+    data = ran.json()["data"]
+    assert data["recovered"] is True
+    assert [one["verdict"] for one in data["checks"]][-3:] == ["ok", "ok", "ok"]
+    assert data["recovered_at"] == data["checks"][-3]["time"]
+    assert 9 <= data["scorecard"]["recover_min"] <= 11.5
+
+
+def test_verify_gives_up_while_calls_still_fail(llmops, log):
+    with Application(log, broken=True):
+        ran = verify(llmops, log, "--timeout", "3.3s", output="nagios")
+    assert ran.code == 2
+    assert ran.out.startswith("LLMOPS CRITICAL - not recovered")
+
+
+def test_verify_without_calls_is_unknown(llmops, log):
+    ran = verify(llmops, log, "--timeout", "3.3s", output="table")
+    assert ran.code == 3
+    assert "too few calls to judge" in ran.out
+    assert "--interval" in ran.out
+
+
+def test_watch_repaints_on_a_terminal_until_it_is_interrupted(tmp_path):
+    now = time.time_ns() // 1_000_000
+    log = write(tmp_path / "app.log", quiet(now - 30 * MINUTE, 30, per_minute=10))
+    words = ["status", "--log", str(log), "--timezone", "+08:00", "--watch", "1"]
+    master, slave = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-m", "llmops_cli", *words], stdout=slave, stderr=subprocess.PIPE)
+    os.close(slave)
+    text = ""
+    deadline = time.monotonic() + 30
+    while text.count("calls ") < 4 and time.monotonic() < deadline:
+        if select.select([master], [], [], 1)[0]:
+            text += os.read(master, 1 << 16).decode(errors="replace")
+    process.send_signal(signal.SIGINT)
+    said = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait() == 130
+    os.close(master)
+    assert said == ""
+    assert re.search(r"\x1b\[\d*A", text), "it is painted over, not below"
+
+
+def test_watch_on_a_pipe_is_one_answer_after_the_other(tmp_path):
+    now = time.time_ns() // 1_000_000
+    log = write(tmp_path / "app.log", quiet(now - 30 * MINUTE, 30, per_minute=10))
+    words = ["status", "--log", str(log), "--timezone", "+08:00", "--watch", "1", "-o", "json"]
+    process = subprocess.Popen([sys.executable, "-m", "llmops_cli", *words], stdout=subprocess.PIPE, text=True)
+    answers, block = [], ""
+    for line in process.stdout:
+        block += line
+        if line == "}\n":
+            answers.append(json.loads(block))
+            block = ""
+            log.rename(log.with_suffix(".1")) if len(answers) == 1 else None
+        if len(answers) == 2:
+            break
+    process.send_signal(signal.SIGINT)
+    process.stdout.close()
+    assert process.wait() in {130, 0}
+    check(answers[0], "status")
+    assert answers[0]["generated_at"] < answers[1]["generated_at"]
+    assert (answers[1]["data"], answers[1]["errors"][0]["code"]) == (None, "log_not_found")
