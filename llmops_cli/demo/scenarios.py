@@ -228,7 +228,7 @@ def _traffic_drop(stage: Stage) -> Plan:
 
 def _negative_feedback(stage: Stage) -> Plan:
     scope = {"app": ASKED[0], "module": ASKED[1]}
-    effect = Effect(stage.began_ms, scope, negative=0.4)
+    effect = Effect(stage.began_ms, scope, negative=0.8)
     return Plan(stage.limits(), (Truth("negative_feedback", scope, stage.began_ms),), (effect,))
 
 

@@ -56,9 +56,9 @@ TOKENS = {
 }
 """Median input and output tokens per module."""
 
-RATED = 0.015
+RATED = 0.08
 """Share of the answers that users rate, where nothing asks them to."""
-RATED_WHERE_ASKED = 0.22
+RATED_WHERE_ASKED = 0.5
 """Share of rated answers where the page asks for a rating."""
 ASKED = ("shop-assistant", "Chat")
 NEGATIVE = 0.04

@@ -4,40 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
-from typing import IO, TYPE_CHECKING, Any, Self
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any, Self
 
-from llmops_cli.calls.framing import Carry
 from llmops_cli.calls.pattern import STANDARD_PATTERN, PatternError, compile_pattern
 from llmops_cli.errors import SourceError, UsageError
 from llmops_cli.evidence import (
     DIMENSIONS,
     Arrival,
     CallRecord,
-    CallStats,
-    Cell,
-    Demand,
-    Durations,
     Filters,
     Observation,
     Period,
     Point,
-    Ratings,
     Slice,
     SourceState,
     Span,
     Thresholds,
-    Where,
     Window,
     bucket_length,
 )
-from llmops_cli.queries import CELLS, DEMAND, DUCKDB, FEEDBACK, POINTS, TOTALS, Statement, slices
+from llmops_cli.queries import CELLS, DEMAND, DUCKDB, FEEDBACK, POINTS, TOTALS, Statement, answers, slices
 from llmops_cli.sources import Refused, TraceLines
-from llmops_cli.sources.local import dictionary, load, plain
+from llmops_cli.sources.local import dictionary, load
 from llmops_cli.sources.local.format import LogFormat
 from llmops_cli.sources.local.logset import Entry, LogSet, no_header
-from llmops_cli.sources.local.meter import Advance, Meter, following, no_advance, no_meter
+from llmops_cli.sources.local.meter import Meter, following, no_advance, no_meter
 from llmops_cli.sources.local.plain import PlainFile
+from llmops_cli.sources.local.reader import Reader
 from llmops_cli.sources.local.search import search
 from llmops_cli.sources.local.timeline import Timeline
 
@@ -45,7 +39,6 @@ if TYPE_CHECKING:
     import duckdb
 
 _CAPPED = 200_000
-_SAMPLE_BLOCKS, _SAMPLE_BLOCK = 64, 16 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +128,12 @@ class LocalSource:
             window=window if "before" in spans else replace(window, baseline=None, stepped_back=False),
             bucket_ms=bucket,
             read_from_ms=start if oldest is None else max(start, oldest),
-            now=_stats(totals.get("now"), overall),
-            before=_stats(totals.get("before"), {}) if "before" in spans else None,
+            now=answers.stats(totals.get("now"), overall),
+            before=answers.stats(totals.get("before"), {}) if "before" in spans else None,
             points=tuple(Point(**row) for row in points if row["period"] != "between"),
-            cells=tuple(_cell(row) for row in self._rows(CELLS, spans, bucket, thresholds.p95_ms.warning)),
-            demand=tuple(_demand(demand, window.span)),
-            feedback=tuple(_ratings(row) for row in self._ask(FEEDBACK, spans, bucket)),
+            cells=tuple(answers.cell(row) for row in self._rows(CELLS, spans, bucket, thresholds.p95_ms.warning)),
+            demand=tuple(answers.demand(demand, window.span)),
+            feedback=tuple(answers.ratings(row) for row in self._ask(FEEDBACK, spans, bucket)),
             unparsed=odd.unparsed,
             unparsed_samples=odd.samples,
             newest_call_ms=newest[0] if newest else None,
@@ -152,7 +145,7 @@ class LocalSource:
     def bytes_of(self, span: Span) -> int:
         """Give the bytes of log that hold `span`."""
         return sum(
-            end - start for _, start, end in _Reader(self._format, copy=False).parts(self._logs.holding(span), span)
+            end - start for _, start, end in Reader(self._format, copy=False).parts(self._logs.holding(span), span)
         )
 
     def slices(self, window: Window, filters: Filters, by: Sequence[str]) -> tuple[Slice, ...]:
@@ -162,7 +155,7 @@ class LocalSource:
         sides: dict[tuple[str, ...], dict[Period, dict[str, Any]]] = {}
         for row in self._ask(slices(by), spans):
             sides.setdefault(tuple(row[name] for name in by), {})[row["period"]] = row
-        return tuple(_slice(dict(zip(by, key, strict=True)), side) for key, side in sides.items())
+        return tuple(answers.slice_of(dict(zip(by, key, strict=True)), side) for key, side in sides.items())
 
     def arrivals(self, window: Window, filters: Filters, refused: Refused) -> tuple[Arrival, ...]:
         """Give every call of the window by the time it was sent; `refused` tells a rate limit's answer."""
@@ -251,6 +244,8 @@ class LocalSource:
             entries = self._logs.holding(part)
             got = self._parse(entries, part)
             odd = load.Odd(odd.unparsed + got.unparsed, (odd.samples + got.samples)[:3])
+            if got.left_out:
+                self._capped.add(f"{got.left_out:,} odd lines could not be judged")
         self._loaded.append(_Loaded(span, odd))
 
     def _parse(self, entries: Sequence[Entry], span: Span) -> load.Odd:
@@ -262,7 +257,7 @@ class LocalSource:
         known = Span(min(times, default=span.start_ms), max(times, default=span.end_ms))
         what = f"reading {entries[0].found.name}"
         for dirty in (False, True):
-            reader = _Reader(self._format, copy=dirty)
+            reader = Reader(self._format, copy=dirty)
             parts = reader.parts(entries, span)
             size = sum(end - start for _, start, end in parts)
             if not parts:
@@ -291,7 +286,7 @@ class LocalSource:
         near = timeline.first() or timeline.last()
         known = Span((near or 0) - 20 * year, (near or 0) + 20 * year)
         for dirty in (False, True):
-            reader = _Reader(self._format, copy=dirty)
+            reader = Reader(self._format, copy=dirty)
             try:
                 paths = [reader.path(*part, no_advance) for part in reader.parts([whole], None)]
                 return load.bounds(self._con, paths, reader.format, known) if paths else None
@@ -317,86 +312,6 @@ class LocalSource:
         return [dict(zip(statement.columns, row, strict=True)) for row in self._rows(statement, spans, bucket)]
 
 
-class _Reader:
-    """Hands DuckDB the bytes of a span: the file itself where it is clean and wanted whole, else a clean copy.
-
-    A pattern whose time DuckDB cannot read (a zone written as a name) is translated to the standard header, in UTC.
-    """
-
-    def __init__(self, log_format: LogFormat, *, copy: bool) -> None:
-        self._own = log_format
-        self._translates = not log_format.pattern.time.strptime
-        self.format = LogFormat(compile_pattern(STANDARD_PATTERN), UTC) if self._translates else log_format
-        self._copy = copy or self._translates
-        self._files: list[IO[bytes]] = []
-
-    def parts(self, entries: Sequence[Entry], span: Span | None) -> list[tuple[PlainFile, int, int]]:
-        """Give the byte ranges that hold `span` (None: everything)."""
-        parts = []
-        for entry in entries:
-            if entry.plain is None or entry.timeline is None:
-                continue
-            seeks = span is not None and entry.sorted and entry.first_ms is not None
-            start, end = entry.timeline.bytes_of(span) if span and seeks else (entry.plain.start, entry.plain.size)
-            if start < end:
-                parts.append((entry.plain, start, end))
-        return parts
-
-    @staticmethod
-    def sample(parts: Sequence[tuple[PlainFile, int, int]]) -> Iterator[str]:
-        """Give lines from all over the ranges."""
-        for file, start, end in parts:
-            step = max(_SAMPLE_BLOCK, (end - start) // (_SAMPLE_BLOCKS // len(parts) or 1))
-            for at in range(start, end, step):
-                block = file.read(at, min(end, at + _SAMPLE_BLOCK)).split(b"\n")[1:-1]
-                yield from (file.text(line) for line in block)
-
-    def path(self, file: PlainFile, start: int, end: int, advance: Advance) -> str:
-        """Give a path under which DuckDB reads the clean text of a range."""
-        if (start, end) == (0, file.size) and file.is_text and not self._copy and plain.all_clean(file, advance):
-            return file.path
-        return self._copied(file, start, end, advance)
-
-    def close(self) -> None:
-        """Give the temporary copies back."""
-        for file in self._files:
-            file.close()
-
-    def _copied(self, file: PlainFile, start: int, end: int, advance: Advance) -> str:
-        copy = plain.temporary()
-        self._files.append(copy)
-        if file.is_text and not self._copy and plain.copied_clean(file, start, end, copy, advance):
-            return plain.path_of(copy)
-        copy.seek(0)
-        copy.truncate()
-        carry = Carry()
-        for block in file.blocks(start, end, advance):
-            data = (
-                plain.clean(file, block, carry)
-                if self._copy or not file.is_text or not plain.is_clean(block)
-                else block
-            )
-            if self._translates:
-                data = self._translated(data)
-            plain.write(copy, data)
-        plain.write(copy, "".join(f"{line}\n" for line in carry.rest()).encode("utf-8", "replace"))
-        copy.flush()
-        return plain.path_of(copy)
-
-    def _translated(self, data: bytes) -> bytes:
-        return "".join(f"{self._standard(line)}\n" for line in data.decode("utf-8", "replace").split("\n")).encode()
-
-    def _standard(self, line: str) -> str:
-        header = self._own.header(line)
-        time = self._own.time_ms(line)
-        if header is None or time is None:
-            return line
-        at = datetime.fromtimestamp(time / 1000, UTC)
-        stamp = f"{at:%Y-%m-%d %H:%M:%S}.{time % 1000:03d}"
-        who = f"[traceId:{header.trace_id}] [#:] [{header.thread.replace(',', ' ')}]"
-        return f"{stamp} {header.level.strip() or '-'} {who} - {header.message}"
-
-
 def _connect() -> duckdb.DuckDBPyConnection:
     import duckdb  # noqa: PLC0415 - keeps `--help` free of it
 
@@ -419,68 +334,3 @@ def _missing(span: Span, loaded: Sequence[Span]) -> Iterator[Span]:
         if at >= span.end_ms:
             return
     yield Span(at, span.end_ms)
-
-
-def _stats(total: dict[str, Any] | None, peaks: dict[int, dict[str, Any]]) -> CallStats:
-    if total is None:
-        return CallStats()
-    minute, second = peaks.get(60_000), peaks.get(1000)
-    return CallStats(
-        calls=total["calls"],
-        failures=total["failures"],
-        durations=Durations(*(total[f"{name}_ms"] for name in ("mean", "p50", "p95", "p99", "max"))),
-        input_tokens=total["input_tokens"],
-        output_tokens=total["output_tokens"],
-        total_tokens=total["total_tokens"],
-        qpm_peak=minute["calls_peak"] if minute else 0,
-        tpm_peak=minute["tokens_peak"] if minute else 0,
-        rps_peak=second["calls_peak"] if second else 0,
-        tps_peak=second["tokens_peak"] if second else 0,
-    )
-
-
-def _cell(row: tuple[Any, ...]) -> Cell:
-    period, bucket, app, module, model, workspace, *rest = row
-    return Cell(period, bucket, Where(app, module, model, workspace), *rest)
-
-
-def _ratings(row: dict[str, Any]) -> Ratings:
-    where = Where(row["app"], row["module"], row["model"], row["workspace"])
-    return Ratings(row["period"], row["bucket_ms"], where, row["up"], row["down"], row["first_down_ms"])
-
-
-def _demand(rows: Sequence[dict[str, Any]], span: Span) -> Iterator[Demand]:
-    """Pair each resource's minute and second rows; the account's row of a model comes before its workspaces'."""
-    sides: dict[tuple[str, str | None], dict[int, dict[str, Any]]] = {}
-    for row in rows:
-        if row["model"] is not None:
-            sides.setdefault((row["model"], row["workspace"]), {})[row["unit"]] = row
-    for (model, workspace), side in sorted(sides.items(), key=lambda item: (item[0][0], item[0][1] or "")):
-        minute, second = side[60_000], side[1000]
-        yield Demand(
-            model=model,
-            workspace=workspace,
-            calls=minute["calls"],
-            total_tokens=minute["tokens"],
-            rpm_mean=minute["calls"] / span.minutes,
-            rpm_peak=minute["calls_peak"],
-            tpm_mean=minute["tokens"] / span.minutes,
-            tpm_peak=minute["tokens_peak"],
-            rps_peak=second["calls_peak"],
-            tps_peak=second["tokens_peak"],
-            peak_ms=minute["peak_ms"],
-        )
-
-
-def _slice(where: dict[str, str], side: dict[Period, dict[str, Any]]) -> Slice:
-    now, before = side.get("now", {}), side.get("before", {})
-    return Slice(
-        where=where,
-        calls=now.get("calls", 0),
-        failures=now.get("failures", 0),
-        p95_ms=now.get("p95_ms"),
-        total_tokens=now.get("total_tokens", 0),
-        before_calls=before.get("calls", 0),
-        before_failures=before.get("failures", 0),
-        before_p95_ms=before.get("p95_ms"),
-    )

@@ -1,0 +1,79 @@
+"""The rows that statements answer, as evidence: the same for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from llmops_cli.evidence import CallStats, Cell, Demand, Durations, Period, Ratings, Slice, Span, Where
+
+Row = dict[str, Any]
+
+
+def stats(total: Row | None, peaks: dict[int, Row]) -> CallStats:
+    """Add up one period; `peaks` are the rows of all calls together, by unit (60,000 or 1,000 ms)."""
+    if total is None:
+        return CallStats()
+    minute, second = peaks.get(60_000), peaks.get(1000)
+    return CallStats(
+        calls=total["calls"],
+        failures=total["failures"],
+        durations=Durations(*(total[f"{name}_ms"] for name in ("mean", "p50", "p95", "p99", "max"))),
+        input_tokens=total["input_tokens"],
+        output_tokens=total["output_tokens"],
+        total_tokens=total["total_tokens"],
+        qpm_peak=minute["calls_peak"] if minute else 0,
+        tpm_peak=minute["tokens_peak"] if minute else 0,
+        rps_peak=second["calls_peak"] if second else 0,
+        tps_peak=second["tokens_peak"] if second else 0,
+    )
+
+
+def cell(row: tuple[Any, ...]) -> Cell:
+    """Read one row of `CELLS`."""
+    period, bucket, app, module, model, workspace, *rest = row
+    return Cell(period, bucket, Where(app, module, model, workspace), *rest)
+
+
+def ratings(row: Row) -> Ratings:
+    """Read one row of `FEEDBACK`."""
+    where = Where(row["app"], row["module"], row["model"], row["workspace"])
+    return Ratings(row["period"], row["bucket_ms"], where, row["up"], row["down"], row["first_down_ms"])
+
+
+def demand(rows: Sequence[Row], span: Span) -> Iterator[Demand]:
+    """Pair each resource's minute and second rows; the account's row of a model comes before its workspaces'."""
+    sides: dict[tuple[str, str | None], dict[int, Row]] = {}
+    for row in rows:
+        if row["model"] is not None:
+            sides.setdefault((row["model"], row["workspace"]), {})[row["unit"]] = row
+    for (model, workspace), side in sorted(sides.items(), key=lambda item: (item[0][0], item[0][1] or "")):
+        minute, second = side[60_000], side[1000]
+        yield Demand(
+            model=model,
+            workspace=workspace,
+            calls=minute["calls"],
+            total_tokens=minute["tokens"],
+            rpm_mean=minute["calls"] / span.minutes,
+            rpm_peak=minute["calls_peak"],
+            tpm_mean=minute["tokens"] / span.minutes,
+            tpm_peak=minute["tokens_peak"],
+            rps_peak=second["calls_peak"],
+            tps_peak=second["tokens_peak"],
+            peak_ms=minute["peak_ms"],
+        )
+
+
+def slice_of(where: dict[str, str], side: dict[Period, Row]) -> Slice:
+    """Pair the two periods of one combination of values."""
+    now, before = side.get("now", {}), side.get("before", {})
+    return Slice(
+        where=where,
+        calls=now.get("calls", 0),
+        failures=now.get("failures", 0),
+        p95_ms=now.get("p95_ms"),
+        total_tokens=now.get("total_tokens", 0),
+        before_calls=before.get("calls", 0),
+        before_failures=before.get("failures", 0),
+        before_p95_ms=before.get("p95_ms"),
+    )
