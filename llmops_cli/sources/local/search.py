@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 from collections.abc import Iterator, Sequence
 
 from llmops_cli.calls.events import read_events
@@ -17,7 +17,7 @@ from llmops_cli.sources.local.plain import PlainFile
 SHORTEST_PREFIX = 8
 _MOST_MATCHES = 20
 _EVENT_BYTES = 256 << 10
-_STRETCH = 64 << 20
+_STRETCH = 4 << 20
 
 
 def search(entries: Sequence[Entry], wanted: str, log_format: LogFormat, span: Span | None, meter: Meter) -> TraceLines:
@@ -76,42 +76,63 @@ def _sift(file: PlainFile, wanted: str, log_format: LogFormat, part: tuple[int, 
 def _seek(
     file: PlainFile, wanted: str, log_format: LogFormat, part: tuple[int, int], advance: Advance
 ) -> Iterator[LogLine]:
-    """Search the bytes of a UTF-8 file."""
+    """Search the bytes of a UTF-8 file. Reads rather than maps it: a mapped log that is truncated kills the reader."""
     start, end = part
     needle = wanted.encode("utf-8", "surrogateescape")
-    with mmap.mmap(file.file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        at = start
-        while at < end:
-            found = view.find(needle, at, min(end, at + _STRETCH + len(needle)))
-            if found < 0:
-                advance(min(_STRETCH, end - at))
-                at += _STRETCH
-                continue
-            line_start = view.rfind(b"\n", start, found) + 1 or start
-            line_end = view.find(b"\n", found)
-            after = line_end + 1 if line_end >= 0 else end
-            advance(after - at)
-            at = after
-            first_end = min(after, line_start + _EVENT_BYTES)
-            if log_format.header(_text(view[line_start:first_end])) is not None:
-                text = _event(view, line_start, first_end, after, log_format)
-                yield from read_events(text, log_format.pattern, log_format.zone, file=file.name)
+    buffer = bytearray(_STRETCH)
+    view, at, done = memoryview(buffer), start, start
+    while at < end and (size := os.preadv(file.file.fileno(), [view[: end - at]], at)):
+        found = buffer.find(needle, 0, size)
+        while found >= 0:
+            hit = at + found
+            if hit >= done:  # not inside a line that was read already
+                first, done = _line_around(file, hit, start, end)
+                if log_format.header(_text(first)) is not None:
+                    event = [_text(first), *_continued(file, done, end, log_format)]
+                    yield from read_events(event, log_format.pattern, log_format.zone, file=file.name)
+            found = buffer.find(needle, found + 1, size)
+        advance(size)
+        at += size if at + size >= end else max(1, size - len(needle) + 1)
 
 
-def _event(view: mmap.mmap, start: int, first_end: int, at: int, log_format: LogFormat) -> list[str]:
-    """Give the event's first line and the lines that continue it, up to the next header."""
-    lines = [_text(view[start:first_end])]
-    size = first_end - start
-    while size < _EVENT_BYTES and at < len(view):
-        newline = view.find(b"\n", at)
-        stop = newline + 1 if newline >= 0 else len(view)
-        line = _text(view[at : min(stop, at + _EVENT_BYTES)])
-        if log_format.header(line) is not None:
+def _line_around(file: PlainFile, hit: int, start: int, end: int) -> tuple[bytes, int]:
+    """Give the line that holds byte `hit` (its first `_EVENT_BYTES`), and where the next one begins."""
+    begin, length = start, 4096
+    while hit - length > start:
+        newline = file.read(hit - length, hit).rfind(b"\n")
+        if newline >= 0:
+            begin = hit - length + newline + 1
             break
-        lines.append(line)
-        size += stop - at
-        at = stop
-    return lines
+        length *= 4
+    else:
+        begin = start + file.read(start, hit).rfind(b"\n") + 1
+    after = _next_line(file, hit, end)
+    return file.read(begin, min(after, begin + _EVENT_BYTES)), after
+
+
+def _next_line(file: PlainFile, at: int, end: int) -> int:
+    while at < end:
+        block = file.read(at, min(end, at + _EVENT_BYTES))
+        newline = block.find(b"\n")
+        if newline >= 0:
+            return at + newline + 1
+        if not block:
+            break
+        at += len(block)
+    return end
+
+
+def _continued(file: PlainFile, at: int, end: int, log_format: LogFormat) -> Iterator[str]:
+    """Give the lines that continue an event, up to the next header."""
+    block = file.read(at, min(end, at + _EVENT_BYTES))
+    lines = block.split(b"\n")
+    if len(block) == _EVENT_BYTES or not lines[-1]:
+        lines.pop()  # torn by the limit, or what follows the last line break
+    for raw in lines:
+        line = _text(raw)
+        if log_format.header(line) is not None:
+            return
+        yield line
 
 
 def _text(raw: bytes) -> str:
