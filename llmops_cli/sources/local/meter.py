@@ -34,6 +34,8 @@ def following(con: duckdb.DuckDBPyConnection, total: int, advance: Advance) -> I
     if advance is no_advance:
         yield
         return
+    for setting in ("enable_progress_bar = true", "enable_progress_bar_print = false", "progress_bar_time = 0"):
+        con.execute(f"set {setting}")  # without them query_progress() knows nothing
     done, told = threading.Event(), 0
 
     def poll() -> None:

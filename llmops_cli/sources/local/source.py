@@ -263,8 +263,8 @@ class LocalSource:
             if not parts:
                 return load.Odd()
             try:
-                with self._meter(what, 2 * size) as advance:
-                    paths = [reader.path(*part, advance) for part in parts]
+                with self._meter(what, size) as advance:
+                    paths = [reader.path(*part, no_advance) for part in parts]
                     if size >= dictionary.WORTH_BYTES and not self._loaded:
                         dictionary.learn(self._con, reader.sample(parts), self._format)
                     with following(self._con, size, advance):
