@@ -129,11 +129,15 @@ class QuotaRow:
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """Who pushes demand on a limited resource: `where` rose by `calls`, which is `share` of the whole rise."""
+    """Who pushes demand on a limited resource: `where` rose by `calls`, which is `share` of the whole rise.
+
+    Under a token limit the rise is one of `tokens` (else 0): the calls may be as many as ever, only larger.
+    """
 
     where: Mapping[str, str]
     calls: int
     share: float
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,12 @@ from llmops_cli.sources import CallSource
 
 LOOK_BACK_MS = 86_400_000
 """How far back a healthy window is looked for: 24 hours."""
+STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
+"""Windows back that are tried as a baseline, one after the other."""
+LEAD_MS = 300_000
+"""So long before an incident shows, a baseline ends: what leads to it (demand, retries) begins earlier."""
+_HISTORY_BYTES = 24 << 20
+"""More than this is not read to see the past of a window whole: it takes longer than the answer itself."""
 _SAMPLE_BYTES = 4 << 20
 """Some 15,000 calls: enough to see traffic or latency change by half."""
 _LOOK_BACK_BYTES = 256 << 20
@@ -50,16 +56,14 @@ def look(question: Question, source: CallSource) -> Observation:
 def _against_healthy(question: Question, source: CallSource, observation: Observation) -> Observation:
     """Step back to the last healthy window when the one right before is unhealthy too.
 
-    Candidates lie ever further back, then the last healthy one is found by bisection: an incident that came and stayed
-    divides the past into a healthy and an unhealthy part. Candidates are judged by a sample; only the one that is
-    found, and what lies between it and the window, is read whole.
+    In a log that is soon read, the beginning of the incident tells which one that is. Else candidates lie ever further
+    back, and the last healthy one is found by bisection between the last two that were tried. Candidates are judged by
+    a sample; only the one that is found, and what lies between it and the window, is read whole.
     """
     from llmops_cli.sop.baseline import is_healthy  # noqa: PLC0415
 
     window, thresholds = observation.window, question.settings.thresholds
     if window.baseline is None:
-        return observation
-    if is_healthy(observation, thresholds) and _is_usual(question, source, observation, window.baseline):
         return observation
     length = window.span.ms
     most = LOOK_BACK_MS // length
@@ -69,22 +73,55 @@ def _against_healthy(question: Question, source: CallSource, observation: Observ
     def candidate(steps: int) -> Span:
         return Span(window.span.start_ms - steps * length, window.span.start_ms - (steps - 1) * length)
 
-    def healthy(steps: int) -> bool:
-        return _is_usual(question, source, observation, candidate(steps), also_well=True)
+    def stepped(steps: int) -> Observation:
+        between = Span(candidate(steps).end_ms, window.span.start_ms)
+        if source.bytes_of(between) > _LOOK_BACK_BYTES:
+            return observation
+        back = replace(window, baseline=candidate(steps), stepped_back=True)
+        return source.observe(back, question.filters, thresholds, between=between)
 
-    ill, well = 1, 2
-    while well <= most and not healthy(well):
-        ill, well = well, max(well + 1, min(well * 2, most))
-    if well > most:
+    looked, began_ms = _ill_since(question, source, observation)
+    if began_ms is not None:
+        steps = 1 - (began_ms - LEAD_MS - window.span.start_ms) // length
+        return stepped(min(steps, most)) if min(steps, most) > 1 else observation
+    if is_healthy(observation, thresholds) and (looked or _is_usual(question, source, observation, window.baseline)):
         return observation
-    while well - ill > 1:
-        middle = (well + ill) // 2
-        ill, well = (ill, middle) if healthy(middle) else (middle, well)
-    between = Span(candidate(well).end_ms, window.span.start_ms)
-    if source.bytes_of(between) > _LOOK_BACK_BYTES:
-        return observation
-    stepped = replace(window, baseline=candidate(well), stepped_back=True)
-    return source.observe(stepped, question.filters, thresholds, between=between)
+    found = last_healthy(most, lambda steps: _is_usual(question, source, observation, candidate(steps), also_well=True))
+    return observation if found is None else stepped(found)
+
+
+def last_healthy(most: int, healthy: Callable[[int], bool]) -> int | None:
+    """Find the fewest steps back, 2 to `most`, that lead to a healthy window; None when none is found.
+
+    The first steps are tried one by one, and bisection only looks between the last that was unhealthy and the first
+    that was healthy: a window that is misjudged moves the answer by little.
+    """
+    ill = 1
+    for steps in STEPS:
+        if steps > most:
+            break
+        if not healthy(steps):
+            ill = steps
+            continue
+        well = steps
+        while well - ill > 1:
+            middle = (well + ill) // 2
+            ill, well = (ill, middle) if healthy(middle) else (middle, well)
+        return well
+    return None
+
+
+def _ill_since(question: Question, source: CallSource, observation: Observation) -> tuple[bool, int | None]:
+    """Look at the past of the window where it is soon read: was it looked at, and since when is something wrong."""
+    from llmops_cli.sop.baseline import history, ill_since  # noqa: PLC0415
+
+    window, thresholds = observation.window, question.settings.thresholds
+    past = history(window.span, window.baseline, source.oldest_ms()) if window.baseline is not None else None
+    if past is None or source.bytes_of(Span(past.before.start_ms, past.asked.end_ms)) > _HISTORY_BYTES:
+        return False, None
+    asked = replace(window, span=past.asked, baseline=past.before)
+    seen = source.observe(asked, question.filters, thresholds, between=past.between, brief=True)
+    return True, ill_since(seen, thresholds, window.span.start_ms)
 
 
 def _is_usual(
@@ -139,6 +176,8 @@ def _stale(state: SourceState, window: Window | None) -> SourceState:
 
 def next_options(question: Question) -> str:
     """Repeat, for commands to paste, the options that say where and when this question was asked."""
+    from llmops_cli.sources.local.files import shown  # noqa: PLC0415
+
     settings, asked = question.settings, question.asked
     given: list[tuple[str, str | None]] = []
     if settings.origin.get("log") == "--log":
@@ -147,15 +186,10 @@ def next_options(question: Question) -> str:
         if settings.origin.get(key) == f"--{key}":
             given.append((f"--{key}", getattr(settings, key)))
     if settings.origin.get("config") == "--config":
-        given.append(("--config", str(settings.file)))
+        given.append(("--config", shown(settings.file) if settings.file else None))
     if settings.origin.get("profile") == "--profile":
         given.append(("--profile", settings.profile))
     given += [("--since", asked.since), ("--from", asked.from_), ("--to", asked.to)]
     if asked.baseline != "previous":
         given.append(("--baseline", asked.baseline))
     return shlex.join(word for name, value in given if value is not None for word in (name, value))
-
-
-def filter_options(filters: Sequence[tuple[str, str]]) -> str:
-    """Write filters as options."""
-    return shlex.join(word for name, value in filters for word in (f"--{name}", value))

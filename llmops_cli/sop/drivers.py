@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from llmops_cli.evidence import DIMENSIONS, Where
 from llmops_cli.knowledge.thresholds import DRIVER_SHARE, LEAST_RISE, OUTGROWN, OUTGROWN_Z, TRAFFIC_DISPERSION
 from llmops_cli.report import Driver
-from llmops_cli.sop.ledger import Ledger
+from llmops_cli.sop.ledger import Ledger, inside
 
 Measure = Literal["calls", "tokens"]
 Key = tuple[tuple[int, str], ...]
@@ -78,8 +78,9 @@ def drivers(ledger: Ledger, scope: Mapping[str, str], start_ms: int, measure: Me
         return ()
     where = {DIMENSIONS[place]: value for place, value in best}
     calls = by_where if measure == "calls" else growth(ledger, scope, start_ms, "calls")
-    rise = sum(part.rise for one, part in calls.items() if all(one[place] == value for place, value in best))
-    return (Driver(where, max(0, round(rise)), min(1.0, share)),)
+    more = [sum(part.rise for one, part in of.items() if inside(one, where)) for of in (calls, by_where)]
+    tokens = max(0, round(more[1])) if measure == "tokens" else 0
+    return (Driver(where, max(0, round(more[0])), min(1.0, share), tokens),)
 
 
 def _standing_out(by_where: Mapping[Where, Growth], whole: Growth, free: Sequence[int]) -> tuple[Key, float]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from llmops_cli.evidence import Cell, Message, Severity
+from llmops_cli.knowledge.sentences import duration_text
 from llmops_cli.knowledge.thresholds import (
     APPLICATION_CEILING,
     BACKGROUND_RATE,
@@ -40,6 +41,8 @@ _PREFER: Mapping[str, tuple[str, ...]] = {
 _PLATFORM = ("model", "workspace", "app", "module")
 MAIN_CODES = 3
 SAMPLE_LENGTH = 160
+LEAST_KIND = 0.05
+"""A family with a smaller part of all failures is not counted among the kinds of a mixture."""
 
 
 def find(ledger: Ledger) -> list[Finding]:
@@ -193,14 +196,14 @@ def recovered(ledger: Ledger, scope: Mapping[str, str], ended_ms: int) -> Messag
     calls = sum(cell.calls for cell in ledger.within(scope) if cell.period == "now" and cell.bucket_ms >= ended_ms)
     values: dict[str, str | int | float | None] = {
         "since": clock(ledger.window, ended_ms),
-        "for": ledger.span.end_ms - ended_ms,
+        "for": duration_text(ledger.span.end_ms - ended_ms),
         "calls": calls,
     }
     return Message("evidence.recovered", values)
 
 
 def _mixed(ledger: Ledger) -> list[Finding]:
-    """Too many failures in all, though no family of them stands out: named after the largest."""
+    """Too many failures in all, though no family of them stands out: typed after the largest, told as a mixture."""
     if not ledger.families:
         return []
     band = ledger.thresholds.failure_rate
@@ -219,9 +222,13 @@ def _mixed(ledger: Ledger) -> list[Finding]:
         before.calls if before else 0, before.failures if before else 0,
         band.warning, certain(failures, calls, band.warning),
     )  # fmt: skip
-    evidence = _evidence(ledger, largest, rise, every, None)
-    evidence[0] = Message("evidence.mixed", evidence[0].values)
     since_ms = None if before is None or before.failure_rate > 0.5 * rise.share else ledger.span.start_ms
+    kinds = sum(size >= LEAST_KIND * failures for size in sizes.values())
+    evidence = _evidence(ledger, largest, rise, every, None)
+    if kinds > 1:
+        before_rate = before.failure_rate if before is not None and since_ms is None and before.calls else None
+        evidence[0] = Message("evidence.mixed", {**evidence[0].values, "kinds": kinds, "before_rate": before_rate})
+        evidence = [message for message in evidence if message.id not in ("evidence.sample", "evidence.client_sample")]
     return [
         Finding(
             type=largest,
@@ -233,5 +240,6 @@ def _mixed(ledger: Ledger) -> list[Finding]:
             failures=failures,
             calls=calls,
             certainty=rise.score,
+            hypothesis="mixed" if kinds > 1 else "",
         )
     ]

@@ -42,7 +42,7 @@ def _finding(ledger: Ledger, rise: Rise) -> Finding:
     found: dict[int, Moment] = {}
     for row in ledger.observation.feedback:
         known = row.period != "before" or ledger.adjacent
-        if known and from_ms <= row.bucket_ms < to_ms and inside(row.where, rise.scope):
+        if known and from_ms - ledger.observation.bucket_ms < row.bucket_ms < to_ms and inside(row.where, rise.scope):
             end_ms = row.bucket_ms + ledger.observation.bucket_ms
             moment = found.setdefault(row.bucket_ms, Moment(row.bucket_ms, end_ms))
             moment.trials += row.up + row.down

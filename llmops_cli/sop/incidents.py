@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from llmops_cli.evidence import DIMENSIONS, Message, Observation, Thresholds
-from llmops_cli.knowledge.sentences import scope_text
+from llmops_cli.knowledge.sentences import duration_text, scope_text
 from llmops_cli.report import Incident, QuotaRow
 from llmops_cli.sop import failures, feedback, latency, levels, traffic
 from llmops_cli.sop.finding import Finding, clock, compatible, contains
@@ -40,16 +40,24 @@ def findings(ledger: Ledger, rows: Sequence[QuotaRow]) -> list[Finding]:
     """Apply every rule, fold consequences into their causes, and put the rest in order."""
     failed = [levels.explain(ledger, f, rows) if f.type in _LIMITED else f for f in failures.find(ledger)]
     failed = _fold_failures(_order(_together(failed)))
-    others = [*levels.find(ledger, rows), *latency.find(ledger), *traffic.find(ledger), *feedback.find(ledger)]
+    moved = sorted(traffic.find(ledger), key=lambda f: -f.certainty)
+    others = [*levels.find(ledger, rows), *latency.find(ledger), *moved, *feedback.find(ledger)]
     kept: list[Finding] = list(failed)
     for other in others:
         cause = next((f for f in kept if _follows(other, f)), None)
         if cause is None:
             kept.append(other)
-        elif not (other.type == "water_level" or (other.type == "traffic_surge" and cause.drivers)):
-            # The limit, and who drives demand to it, have been said with numbers.
+        elif _says_more(other, cause):
             cause.evidence += other.evidence[:1]
     return _order(kept)
+
+
+def _says_more(other: Finding, cause: Finding) -> bool:
+    """Whether a consequence is worth a line among the facts of its cause."""
+    if other.type == "water_level" or (other.type == "traffic_surge" and cause.drivers):
+        return False  # the limit, and who drives demand to it, have been said with numbers
+    # One line about traffic at most: calls that moved from one scope to another read like a contradiction.
+    return not any(message.id == other.evidence[0].id for message in cause.evidence)
 
 
 def _order(found: Sequence[Finding]) -> list[Finding]:
@@ -165,7 +173,7 @@ def _no_data(observation: Observation, next_options: str) -> Incident:
         started = window.at(newest)
         values: dict[str, str | int | float | None] = {
             "since": clock(window, newest),
-            "for": window.span.end_ms - newest,
+            "for": duration_text(window.span.end_ms - newest),
             "log_ends": clock(window, window.log_ends_ms or window.span.end_ms),
         }
         evidence.append(Message("evidence.silence", values))

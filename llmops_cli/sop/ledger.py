@@ -76,18 +76,14 @@ class Ledger:
         self.window = observation.window
         self.span = observation.window.span
         self.baseline = observation.window.baseline if observation.before is not None else None
-        self.cells: dict[Where, list[Cell]] = defaultdict(list)
-        self.families: dict[str, list[Cell]] = defaultdict(list)
-        for cell in observation.cells:
-            self.cells[cell.where].append(cell)
-            if not cell.ok:
-                self.families[family_of(cell)].append(cell)
-        self.between = self._between()
+        self.between = observation.between
         self.adjacent = self._adjacent()
         self.slots = self._slots()
         self.first_now = next(i for i, slot in enumerate(self.slots) if slot.end_ms > self.span.start_ms)
         self._starts = [slot.start_ms for slot in self.slots]
         self._slot_of: dict[int, int | None] = {}
+        self.cells: dict[Where, list[Cell]] = {}
+        self.families: dict[str, list[Cell]] = defaultdict(list)
         self.calls, self.answers = self._count()
 
     @property
@@ -155,28 +151,36 @@ class Ledger:
                 tally.before_hits[cell.where] = tally.before_hits.get(cell.where, 0) + weight(cell)
 
     def _count(self) -> tuple[Tally, Tally]:
+        """Sort the cells by combination and family, and count them: tens of thousands, so in one plain loop."""
         slots = len(self.slots)
         calls, answers = Tally(slots), Tally(slots)
-        for where, cells in self.cells.items():
-            all_calls, good, slow = [0] * slots, [0] * slots, [0] * slots
-            before_calls = before_good = before_slow = 0
-            for cell in cells:
-                ok = cell.ok
-                slot = self.on_timeline(cell)
+        rows: dict[Where, tuple[list[Cell], Row, Row, Row, Row]] = {}
+        for cell in self.observation.cells:
+            where, count = cell.where, cell.calls
+            row = rows.get(where)
+            if row is None:
+                row = rows[where] = ([], [0] * slots, [0] * slots, [0] * slots, [0, 0, 0])
+            of_where, every, good, slow, before = row
+            of_where.append(cell)
+            slot = self.on_timeline(cell)
+            if slot is not None:
+                every[slot] += count
+            if cell.ok:
                 if slot is not None:
-                    all_calls[slot] += cell.calls
-                    if ok:
-                        good[slot] += cell.calls
-                        slow[slot] += cell.slow
+                    good[slot] += count
+                    slow[slot] += cell.slow
                 if cell.period == "before":
-                    before_calls += cell.calls
-                    if ok:
-                        before_good += cell.calls
-                        before_slow += cell.slow
-            calls.trials[where] = all_calls
+                    before[1] += count
+                    before[2] += cell.slow
+            else:
+                self.families[family_of(cell)].append(cell)
+            if cell.period == "before":
+                before[0] += count
+        for where, (of_where, every, good, slow, before) in rows.items():
+            self.cells[where] = of_where
+            calls.trials[where], calls.before_trials[where] = every, before[0]
             answers.trials[where], answers.hits[where] = good, slow
-            calls.before_trials[where] = before_calls
-            answers.before_trials[where], answers.before_hits[where] = before_good, before_slow
+            answers.before_trials[where], answers.before_hits[where] = before[1], before[2]
         return calls, answers
 
     def _adjacent(self) -> bool:
@@ -184,15 +188,6 @@ class Ledger:
         if self.baseline is None or self.before_minutes == 0:
             return False
         return self.between is not None or self.baseline.end_ms == self.span.start_ms
-
-    def _between(self) -> Span | None:
-        """Tell which span was read between baseline and window, from the cells where the source does not say."""
-        starts = [cell.bucket_ms for cell in self.observation.cells if cell.period == "between"]
-        baseline = self.observation.window.baseline
-        if self.observation.between is not None or not starts or baseline is None:
-            return self.observation.between
-        one_window = Span(baseline.end_ms, min(baseline.end_ms + self.span.ms, self.span.start_ms))
-        return one_window if max(starts) < one_window.end_ms else Span(baseline.end_ms, self.span.start_ms)
 
     def _slots(self) -> list[Span]:
         step = self.observation.bucket_ms
@@ -202,7 +197,10 @@ class Ledger:
         if self.between is not None:
             coarser = -(-self.between.ms // (step * MOST_SLOTS_BETWEEN))
             slots += _cut(self.between, step * max(1, coarser))
-        return [slot for slot in slots if slot.end_ms > self.observation.read_from_ms] + _cut(self.span, step)
+        slots += _cut(self.span, step)
+        # Nothing is known of the time before the log begins: calls that are missing there were not expected either.
+        from_ms = min(self.observation.read_from_ms, slots[-1].start_ms)
+        return [Span(max(slot.start_ms, from_ms), slot.end_ms) for slot in slots if slot.end_ms > from_ms]
 
     def feedback(self) -> Tally:
         """Ratings as trials, negative ones as hits."""

@@ -145,15 +145,7 @@ def _busiest(ledger: Ledger, row: QuotaRow, *, tokens: bool, burst: bool = False
 
 
 def _with_drivers(ledger: Ledger, finding: Finding, measure: Measure) -> Finding:
-    found = drivers(ledger, finding.scope, finding.since_ms, measure)
-    evidence = list(finding.evidence)
-    if (
-        measure == "tokens"
-    ):  # a driver says by how many calls it rose; here the calls may be as many as ever, but larger
-        for driver in found:
-            who = ", ".join(f"{dimension} {value}" for dimension, value in driver.where.items())
-            evidence.append(Message("evidence.driver_tokens", {"who": who, "share": driver.share}))
-    return replace(finding, drivers=found, evidence=evidence)
+    return replace(finding, drivers=drivers(ledger, finding.scope, finding.since_ms, measure))
 
 
 def demand_rose(ledger: Ledger, scope: Mapping[str, str], measure: Measure, until_ms: int) -> int | None:

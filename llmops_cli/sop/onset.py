@@ -40,7 +40,8 @@ def moments(
     found: dict[int, Moment] = {}
     for cell in cells:
         start_ms = cell.bucket_ms
-        if not from_ms <= start_ms < to_ms or ledger.on_timeline(cell) is None:
+        # The log may begin inside a bucket: the timeline begins there, the bucket's cells do not.
+        if not from_ms - ledger.observation.bucket_ms < start_ms < to_ms or ledger.on_timeline(cell) is None:
             continue
         moment = found.get(start_ms)
         if moment is None:

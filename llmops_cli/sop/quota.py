@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import combinations
 from statistics import median
 
-from llmops_cli.evidence import Demand, Limit, Message, Observation, Severity, Thresholds
+from llmops_cli.evidence import Demand, Limit, Message, Observation, Severity, Thresholds, Where
 from llmops_cli.knowledge.errors import is_rate_limit
 from llmops_cli.knowledge.limits import find_limit
 from llmops_cli.knowledge.sentences import sentence
@@ -190,19 +190,28 @@ def _series(observation: Observation) -> Series:
     pieces = span.ms // step
     if pieces < TREND_LEAST_POINTS:
         return {}
-    sums: dict[Key, tuple[list[int], list[int]]] = {}
+    by_where: dict[Where, tuple[list[int], list[int]]] = {}
     for cell in observation.cells:
-        piece = (cell.bucket_ms - span.start_ms) // step
-        if cell.period == "now" and piece < pieces:
-            for key in ((cell.where.model, None), (cell.where.model, cell.where.workspace)):
-                calls, tokens = sums.setdefault(key, ([0] * pieces, [0] * pieces))
-                calls[piece] += cell.calls
-                tokens[piece] += cell.total_tokens
+        if cell.period == "now" and (piece := (cell.bucket_ms - span.start_ms) // step) < pieces:
+            rows = by_where.get(cell.where)
+            if rows is None:
+                rows = by_where[cell.where] = ([0] * pieces, [0] * pieces)
+            rows[0][piece] += cell.calls
+            rows[1][piece] += cell.total_tokens
+    sums: dict[Key, tuple[list[int], list[int]]] = {}
+    for where, rows in by_where.items():
+        for key in ((where.model, None), (where.model, where.workspace)):
+            known = sums.get(key)
+            sums[key] = rows if known is None else (_plus(known[0], rows[0]), _plus(known[1], rows[1]))
 
     def points(row: list[int]) -> Points:
         return [(span.start_ms + (i + 0.5) * step, value * 60_000 / step) for i, value in enumerate(row)]
 
     return {key: (points(calls), points(tokens)) for key, (calls, tokens) in sums.items()}
+
+
+def _plus(one: list[int], other: list[int]) -> list[int]:
+    return [a + b for a, b in zip(one, other, strict=True)]
 
 
 def rising(points: Points) -> float | None:

@@ -148,18 +148,7 @@ def _headline(
 ) -> Message:
     window = observation.window
     if found and found[0].type != "no_data":
-        first = found[0]
-        since = first.started_at or first.started_before
-        since_ms = round(since.timestamp() * 1000) if since is not None else None
-        known = first.started_at is not None and since_ms is not None
-        return Message(
-            f"incident.{first.type}.headline",
-            {
-                "scope": scope_text(first.scope),
-                "since": clock(window, since_ms) if known and since_ms is not None else None,
-                "for": duration_text(window.span.end_ms - since_ms) if known and since_ms is not None else None,
-            },
-        )
+        return _headline_of(observation, found[0])
     if not observation.now.calls:
         return Message("headline.no_calls" if observation.matched_by_filters else "headline.no_match")
     if verdict == "ok":
@@ -170,3 +159,18 @@ def _headline(
     if observation.filters.error_code:
         return Message("headline.filtered", {"calls": observation.now.calls})
     return Message("headline.few_calls", {"calls": observation.now.calls, "needed": thresholds.min_calls})
+
+
+def _headline_of(observation: Observation, first: Incident) -> Message:
+    if first.hypothesis.id == "hypothesis.mixed":  # its type is that of the largest part, and not the whole story
+        return Message("headline.mixed", first.evidence[0].values)
+    since = first.started_at
+    for_ms = None if since is None else observation.window.span.end_ms - round(since.timestamp() * 1000)
+    return Message(
+        f"incident.{first.type}.headline",
+        {
+            "scope": scope_text(first.scope),
+            "since": None if for_ms is None else clock(observation.window, observation.window.span.end_ms - for_ms),
+            "for": None if for_ms is None else duration_text(for_ms),
+        },
+    )

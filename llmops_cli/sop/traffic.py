@@ -44,7 +44,10 @@ GROUPS = 10
 def find(ledger: Ledger) -> list[Finding]:
     """Find a traffic drop or surge; at most one of each."""
     observation = ledger.observation
-    if observation.filters.error_code or not ledger.before_minutes or observation.before is None:
+    if observation.filters.error_code or observation.before is None:
+        return []
+    # A baseline of which the log holds a few seconds has calls, and no pace.
+    if ledger.before_minutes * 60_000 < TRAFFIC_LASTING_MS or observation.before.calls < LEAST_EXPECTED:
         return []
     return [finding for drop in (True, False) if (finding := _change(ledger, drop=drop)) is not None]
 

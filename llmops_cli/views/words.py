@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmops_cli.evidence import DIMENSIONS, Filters
 from llmops_cli.views.clean import shown
-from llmops_cli.views.figures import percent
+from llmops_cli.views.figures import compact, percent
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -96,8 +96,9 @@ def shown_hint(text: str) -> str:
 
 
 def driver(one: Driver) -> str:
-    """`workspace llm-… +1,020 calls (83 % of the rise)`."""
-    return f"{where(one.where) or 'everything'} {one.calls:+,} calls ({percent(one.share, 0)} of the rise)"
+    """`workspace llm-… +1,020 calls (83 % of the rise)`; under a token limit, `module RAG +2.1 M tokens (…)`."""
+    more = f"+{compact(one.tokens)} tokens" if one.tokens else f"{one.calls:+,} calls"
+    return f"{where(one.where) or 'everything'} {more} ({percent(one.share, 0)} of the rise)"
 
 
 def headline(data: StatusData, lang: str = "en") -> str:

@@ -74,8 +74,9 @@ def test_what_is_refused_is_what_exceeds_the_requests_per_minute(name, seed):
     assert max(admitted.values()) <= limit
     whole = range(truth.started_ms // MINUTE + 1, END_MS // MINUTE)
     demand = per_minute(reached)
-    assert all(demand[minute] > limit for minute in whole)
-    assert all(admitted[minute] > 0.85 * limit for minute in whole)  # nothing is refused that had room
+    assert sum(demand[minute] > limit for minute in whole) >= 0.9 * len(whole)  # arrivals scatter
+    # Nothing is refused that had room.
+    assert all(admitted[minute] > 0.85 * min(limit, demand[minute]) for minute in whole)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

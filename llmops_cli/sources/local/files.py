@@ -65,6 +65,15 @@ def find(named: Sequence[str]) -> tuple[tuple[Found, ...], tuple[str, ...]]:
     return tuple(files.values()), tuple(passed_over)
 
 
+def shown(path: Path) -> str:
+    """Name a file as a person in this directory would: a path below it without what leads to it."""
+    try:
+        below = path.absolute().relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return str(path)
+    return str(below) if path.is_absolute() else str(path)
+
+
 def compression_of(head: bytes) -> str | None:
     """Recognise gzip and zstd by their first bytes."""
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
@@ -118,7 +127,7 @@ def _sniff(path: Path) -> Found:
         if not path.is_file() and not path.is_fifo():
             raise SourceError("log_unreadable", f"{path}: not a regular file", "name a log file with --log PATH")
         if path.is_fifo():
-            return Found(path, str(path), "fifo")
+            return Found(path, shown(path), "fifo")
         with path.open("rb") as file:
             head = file.read(_SNIFF)
     except OSError as error:
@@ -126,13 +135,13 @@ def _sniff(path: Path) -> Found:
             "log_unreadable", f"{path}: {_reason(error)}", f"check the permissions: ls -l {path}"
         ) from error
     if compression := compression_of(head):
-        return Found(path, str(path), compression)
+        return Found(path, shown(path), compression)
     for magic, kind in _OTHER_MAGIC.items():
         if head.startswith(magic):
             raise SourceError("log_binary", f"{path}: not a text log but {kind}", "name a text log, .gz or .zst")
     if _looks_binary(head):
         raise SourceError("log_binary", f"{path}: binary data, not a text log", "name a text log, .gz or .zst")
-    return Found(path, str(path), None)
+    return Found(path, shown(path), None)
 
 
 def _looks_binary(head: bytes) -> bool:
