@@ -129,8 +129,7 @@ class Point:
     p95_ms: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """All calls that share a bucket, their dimension values and their outcome: the grain from which rules decide.
 
     `bucket_ms` is the start of the bucket; `first_ms` and `last_ms` are the first and last call inside it. `slow`

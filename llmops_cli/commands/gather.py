@@ -21,8 +21,8 @@ LEAD_MS = 300_000
 """So long before an incident shows, a baseline ends: what leads to it (demand, retries) begins earlier."""
 _HISTORY_BYTES = 24 << 20
 """More than this is not read to see the past of a window whole: it takes longer than the answer itself."""
-_SAMPLE_BYTES = 4 << 20
-"""Some 15,000 calls: enough to see traffic or latency change by half."""
+_SAMPLE_BYTES = 2 << 20
+"""Some 8,000 calls: enough to see traffic or latency change by half."""
 _LOOK_BACK_BYTES = 256 << 20
 """More than this is not read for the time between the healthy window and the one asked for: a second or two."""
 

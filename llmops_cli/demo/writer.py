@@ -151,6 +151,7 @@ class _Showcase:
 
     def __init__(self, truths: tuple[Truth, ...], end_ms: int) -> None:
         self._scopes = [truth.scope for truth in truths]
+        self._of_ratings = any(truth.type == "negative_feedback" for truth in truths)
         self._from_ms = max([end_ms - _RECENT_MS, *(truth.started_ms for truth in truths)])
         self._scores: dict[str, int] = {}
 
@@ -167,7 +168,7 @@ class _Showcase:
                 self._scores[event.trace_id] = before | 1
             return
         within = any(all(getattr(event, name) == value for name, value in scope.items()) for scope in self._scopes)
-        bad = event.rating == "down" if isinstance(event, FeedbackRecord) else not event.ok
+        bad = self._of_ratings and event.rating == "down" if isinstance(event, FeedbackRecord) else not event.ok
         score = before | (8 if bad and within else 4 if bad else 2 if within else 0)
         if before & 8 and not bad and isinstance(event, CallRecord):
             score |= 16

@@ -2,7 +2,6 @@
 
 import random
 import shlex
-from dataclasses import replace
 from datetime import UTC
 
 import pytest
@@ -120,7 +119,7 @@ def test_a_fault_that_hides_another_does_not_narrow_it():
     for one in refused:
         share = 0.4 if one.ok and one.period == "now" and one.where.model == "qwen-plus" else 0
         throttled = round(one.calls * share)
-        cells.append(replace(one, calls=one.calls - throttled, slow=0))
+        cells.append(one._replace(calls=one.calls - throttled, slow=0))
         cells.append(cell(one.period, (one.bucket_ms - T0) // MINUTE, one.where, throttled, QUOTA))
     found = {row.family: row.where for row in drill(observation([one for one in cells if one.calls]), [], ()).causes}
     assert found == {"auth": {"app": "desk"}, "rate_limit_requests": {"model": "qwen-plus"}}
@@ -257,10 +256,9 @@ def test_excess_failures_are_those_beyond_the_rate_before():
 def test_next_commands_carry_cause_filters_and_options_safely():
     evil = "a b'; $(reboot)"
     cells = [
-        Cell(*(value if name != "where" else one.where._replace(workspace=evil) if one.where.workspace == "llm-a" else one.where
-               for name, value in ((name, getattr(one, name)) for name in one.__slots__)))
+        one._replace(where=one.where._replace(workspace=evil)) if one.where.workspace == "llm-a" else one
         for one in traffic(faults=[(lambda where: where.workspace == "llm-a", QUOTA, 0.5, 1)])
-    ]  # fmt: skip
+    ]
     data = drill(observation(cells, filters=Filters(app=("shop", "desk"))), [], (), next_options="--log 'x y'")
     assert data.causes[0].where == {"workspace": evil}
     for command in data.next[:2]:

@@ -167,8 +167,7 @@ def test_one_workspace_counts_its_own_calls_only():
 
 
 def test_the_baseline_and_other_models_are_not_counted():
-    other = cell(1, 7, RPM_REFUSED)
-    other = Cell(*(getattr(other, f) if f != "where" else Where("a", "b", "qwen-max", "w") for f in Cell.__slots__))
+    other = cell(1, 7, RPM_REFUSED)._replace(where=Where("a", "b", "qwen-max", "w"))
     found, _ = fields(observe([cell(0, 5, tokens=50), cell(1, 3, RPM_REFUSED, period="before"), other]))
     assert (found["calls"], found["failures"]) == (5, 0)
 

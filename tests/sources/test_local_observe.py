@@ -28,7 +28,7 @@ def comparable(seen: Observation) -> Observation:
         seen,
         before=before,
         points=tuple(sorted(seen.points, key=repr)),
-        cells=tuple(sorted((replace(c, error_message=message_kind(c.error_message)) for c in seen.cells), key=repr)),
+        cells=tuple(sorted((c._replace(error_message=message_kind(c.error_message)) for c in seen.cells), key=repr)),
         demand=tuple(sorted(seen.demand, key=repr)),
         feedback=tuple(sorted(seen.feedback, key=repr)),
         newest_call_ms=None,
