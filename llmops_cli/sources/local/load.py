@@ -8,7 +8,7 @@ Python by `calls`, the reference: it is a call after all, or it counts as `unpar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmops_cli.calls.line import looks_like_call, parse_call, parse_feedback
@@ -24,6 +24,8 @@ _MOST_ODD = 200_000
 """Odd lines that are judged, some seconds' worth; what lies beyond is said to be left out."""
 _MOST_ODD_ENCODED = 20_000
 """More odd lines than this mean that the sample behind the encoding was not like the file: read it again, as text."""
+_SAMPLE = 300
+"""Characters of an unparsed line that are kept to be shown."""
 _COLUMNS = (
     "part smallint, kind tinyint, time_ms bigint, app varchar, module varchar, model varchar, workspace varchar, "
     "status_code smallint, duration_ms bigint, input_tokens bigint, output_tokens bigint, total_tokens bigint, "
@@ -44,10 +46,13 @@ from calls where {kept}
 
 @dataclass(slots=True)
 class Odd:
-    """What came of the lines that the table could not take. `left_out` were too many to judge."""
+    """What came of the lines that the table could not take.
 
-    unparsed: int = 0
-    samples: tuple[str, ...] = ()
+    `unparsed`: time (None when the line has no header) and text of those that should have been calls; `left_out`: how
+    many were too many to judge.
+    """
+
+    unparsed: list[tuple[int | None, str]] = field(default_factory=list)
     left_out: int = 0
 
 
@@ -106,7 +111,6 @@ def _judge(con: duckdb.DuckDBPyConnection, part: int, lines: Sequence[str], log_
     """Read odd lines with the reference parser: insert those that are calls, count those that should have been."""
     odd = Odd()
     rows: list[tuple[Any, ...]] = []
-    samples: list[str] = []
     for line in lines:
         header = log_format.header(line)
         message = header.message if header else line
@@ -125,10 +129,7 @@ def _judge(con: duckdb.DuckDBPyConnection, part: int, lines: Sequence[str], log_
             who = (feedback.app, feedback.module, feedback.model, feedback.workspace)
             rows.append((part, 2, time, *who, None, None, 0, 0, 0, "", "", feedback.rating))
         elif looks_like_call(message):
-            odd.unparsed += 1
-            if len(samples) < 3:
-                samples.append(line[:300])
+            odd.unparsed.append((time, line[:_SAMPLE]))
     if rows:
         con.executemany(f"insert into calls values ({', '.join('?' * len(rows[0]))})", rows)
-    odd.samples = tuple(samples)
     return odd

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,12 +41,6 @@ if TYPE_CHECKING:
 _CAPPED = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    span: Span
-    odd: load.Odd
-
-
 class LocalSource:
     """Log files, read by windows: what is asked for is parsed into DuckDB once, and only that.
 
@@ -76,7 +70,8 @@ class LocalSource:
         self._meter = meter
         self._con = _connect()
         load.create_table(self._con)
-        self._loaded: list[_Loaded] = []
+        self._covered: list[Span] = []
+        self._unparsed: list[tuple[int | None, str]] = []
         self._capped: set[str] = set()
         try:
             self._logs = LogSet(paths, self._format, encoding, self._bounds, meter)
@@ -123,7 +118,9 @@ class LocalSource:
         oldest = self.oldest_ms()
         newest = self._con.execute("select max(time_ms) from calls where duration_ms is not null").fetchone()
         start = min(span.start_ms for span in spans.values())
-        odd = next(loaded.odd for loaded in self._loaded if loaded.span == window.span)
+        unparsed = [
+            text for time, text in self._unparsed if time is None or window.span.start_ms <= time < window.span.end_ms
+        ]
         return Observation(
             window=window if "before" in spans else replace(window, baseline=None, stepped_back=False),
             bucket_ms=bucket,
@@ -134,8 +131,8 @@ class LocalSource:
             cells=tuple(answers.cell(row) for row in self._rows(CELLS, spans, bucket, thresholds.p95_ms.warning)),
             demand=tuple(answers.demand(demand, window.span)),
             feedback=tuple(answers.ratings(row) for row in self._ask(FEEDBACK, spans, bucket)),
-            unparsed=odd.unparsed,
-            unparsed_samples=odd.samples,
+            unparsed=len(unparsed),
+            unparsed_samples=tuple(unparsed[:3]),
             newest_call_ms=newest[0] if newest else None,
             matched_by_filters=not filters or any(row["calls"] for row in totals.values()),
             filters=filters,
@@ -220,8 +217,7 @@ class LocalSource:
 
     def _prepare(self, spans: dict[Period, Span], filters: Filters) -> None:
         """Load what is missing of `spans`, and narrow the relation `log` to `filters`."""
-        for span in spans.values():
-            self._load(span)
+        self._load(spans.values())
         self._con.execute("create or replace temp table keep (dimension varchar, value varchar)")
         rows = [(name, value) for name in (*DIMENSIONS, "error_code") for value in getattr(filters, name)]
         if rows:
@@ -235,18 +231,14 @@ class LocalSource:
             kept.append("(kind = 2 or error_code in (select value from keep where dimension = 'error_code'))")
         self._con.execute(load.VIEW.format(kept=" and ".join(kept) or "true"))
 
-    def _load(self, span: Span) -> None:
-        """Parse the lines of `span` that are not in the table yet."""
-        if any(loaded.span == span for loaded in self._loaded):
-            return
-        odd = load.Odd()
-        for part in _missing(span, [loaded.span for loaded in self._loaded]):
-            entries = self._logs.holding(part)
-            got = self._parse(entries, part)
-            odd = load.Odd(odd.unparsed + got.unparsed, (odd.samples + got.samples)[:3])
-            if got.left_out:
-                self._capped.add(f"{got.left_out:,} odd lines could not be judged")
-        self._loaded.append(_Loaded(span, odd))
+    def _load(self, spans: Iterable[Span]) -> None:
+        """Parse the lines of `spans` that are not in the table yet; what touches is read in one go."""
+        for part in _joined(part for span in spans for part in _missing(span, self._covered)):
+            odd = self._parse(self._logs.holding(part), part)
+            self._unparsed += odd.unparsed
+            if odd.left_out:
+                self._capped.add(f"{odd.left_out:,} odd lines could not be judged")
+            self._covered.append(part)
 
     def _parse(self, entries: Sequence[Entry], span: Span) -> load.Odd:
         import duckdb  # noqa: PLC0415 - keeps `--help` free of it
@@ -265,7 +257,7 @@ class LocalSource:
             try:
                 with self._meter(what, size) as advance:
                     paths = [reader.path(*part, no_advance) for part in parts]
-                    if size >= dictionary.WORTH_BYTES and not self._loaded:
+                    if size >= dictionary.WORTH_BYTES and not self._covered:
                         dictionary.learn(self._con, reader.sample(parts), self._format)
                     with following(self._con, size, advance):
                         return load.load(self._con, paths, reader.format, span, known)
@@ -334,3 +326,14 @@ def _missing(span: Span, loaded: Sequence[Span]) -> Iterator[Span]:
         if at >= span.end_ms:
             return
     yield Span(at, span.end_ms)
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Merge spans that overlap or touch."""
+    joined: list[Span] = []
+    for span in sorted(spans, key=lambda s: s.start_ms):
+        if joined and span.start_ms <= joined[-1].end_ms:
+            joined[-1] = Span(joined[-1].start_ms, max(joined[-1].end_ms, span.end_ms))
+        else:
+            joined.append(span)
+    return joined
