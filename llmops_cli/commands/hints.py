@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 from llmops_cli.commands.question import Question
 from llmops_cli.evidence import DIMENSIONS, Filters, Message, Observation, Window
-from llmops_cli.report import StatusData
+from llmops_cli.report import Incident, StatusData
 from llmops_cli.sources import CallSource
 
+_SEARCHED = 200
+"""Newest failures among which an incident's own are looked for."""
 _NAMED = 6
 """Values that a hint names; a log may hold thousands."""
 _WHOLE = 0.98
@@ -39,6 +43,40 @@ def partial_baseline(observation: Observation) -> tuple[Message, ...]:
         return ()
     begins = observation.window.at(observation.read_from_ms)
     return (Message("note.baseline_part", {"from": begins.strftime("%Y-%m-%d %H:%M:%S"), "share": share}),)
+
+
+def gone_silent(observation: Observation, silence_ms: int) -> tuple[Message, ...]:
+    """Return the note that nothing is known of the window's end, or nothing."""
+    if not silence_ms:
+        return ()
+    ended = observation.window.at(observation.window.span.end_ms - silence_ms)
+    return (Message("note.log_stopped", {"at": ended.strftime("%H:%M:%S"), "age": silence_ms}),)
+
+
+def with_requests(
+    source: CallSource, window: Window, incidents: Sequence[Incident], next_options: str
+) -> tuple[Incident, ...]:
+    """Add to each incident of failed calls the command that shows one of them, the newest."""
+    from llmops_cli.knowledge.errors import classify  # noqa: PLC0415 - only where something failed
+
+    shown: list[Incident] = []
+    for incident in incidents:
+        scope = Filters(**{name: (value,) for name, value in incident.scope.items()}) if incident.failures else None
+        failed = source.failures(replace(window, baseline=None), scope, _SEARCHED) if scope is not None else ()
+        one = next(
+            (
+                call
+                for call in failed
+                if call.trace_id
+                and classify(call.status_code, call.error_code, call.error_message).family == incident.type
+            ),
+            None,
+        )
+        if one is not None:
+            command = f"llmops trace {shlex.quote(one.trace_id)} {next_options}".rstrip()
+            incident = replace(incident, next=(*incident.next[:1], command, *incident.next[1:]))  # noqa: PLW2901
+        shown.append(incident)
+    return tuple(shown)
 
 
 def hint_when_nothing_matches(question: Question, source: CallSource, window: Window, calls: int) -> None:

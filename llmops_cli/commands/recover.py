@@ -62,7 +62,7 @@ def recover(
     question = ask()
     with open_source(question) as source:
         seen = look(question, source)
-        status = _assess(question, seen)
+        status = _assess(question, source, seen)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
         data = plan(status.incidents, status.water_levels, next_options=next_options(question))
         return question.emit(report("recover", question, source, seen.window, data), lang=lang)
@@ -108,7 +108,7 @@ def expand(question: Question, contact: Contact = None, impact: Impact = None, l
     with open_source(question) as source:
         seen, model, workspace = _limited(question, source)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
-        status = _assess(question, seen)
+        status = _assess(question, source, seen)
         scope = Filters(model=(model,), workspace=(workspace,) if workspace else ())
         refused = (
             call.request_id
@@ -161,7 +161,7 @@ def _watch(question: Question, timeout_s: float, interval_ms: int) -> Iterator[R
     state = Verification()
     deadline = time.monotonic() + timeout_s
     with open_source(question) as source:  # a file that cannot be read is told now, not after a minute
-        began = _began(question, look(question, source))
+        began = _began(question, source, look(question, source))
         yield report("recover verify", question, source, None, state.data())
     end_ms = question.now_ms
     while not state.done:
@@ -178,7 +178,7 @@ def _watch(question: Question, timeout_s: float, interval_ms: int) -> Iterator[R
                 if not state.done:
                     window = Window(span, None, question.zone, explicit=True)
                     seen = source.observe(window, question.filters, question.settings.thresholds)
-                    verdict = minute_verdict(_assess(question, seen), question.settings.thresholds)
+                    verdict = minute_verdict(_assess(question, source, seen), question.settings.thresholds)
                     state = state.after(Check(window.at(span.start_ms), verdict))
                 card = scorecard(began, recovered_at=state.recovered_at)
                 yield report("recover verify", question.again(), source, None, state.data(card), state.message)
@@ -199,14 +199,14 @@ def _away(question: Question, state: Verification, error: SourceError) -> Report
     )
 
 
-def _began(question: Question, seen: Observation) -> datetime | None:
+def _began(question: Question, source: CallSource, seen: Observation) -> datetime | None:
     """Return when the incident that is now to be over began, by the log as it stands; None when it shows none.
 
     A log that ended long ago says nothing about now. The gravest incident counts: it stands first.
     """
     if seen.window.anchored:
         return None
-    incidents = _assess(question, seen).incidents
+    incidents = _assess(question, source, seen).incidents
     return incidents[0].started_at if incidents else None
 
 
@@ -232,10 +232,13 @@ def _print_runbook(name: str, output: options.OutputName) -> int:
     return emit(Report("recover", datetime.now(UTC).astimezone(), data=data), output)
 
 
-def _assess(question: Question, seen: Observation) -> StatusData:
+def _assess(question: Question, source: CallSource, seen: Observation) -> StatusData:
+    from llmops_cli.sop.liveness import judged  # noqa: PLC0415
     from llmops_cli.sop.status import assess  # noqa: PLC0415
 
-    return assess(seen, limits_of(question, seen), question.settings.thresholds, next_options=next_options(question))
+    thresholds = question.settings.thresholds
+    upto_end = judged(seen, source.newest_ms())
+    return assess(upto_end, limits_of(question, seen), thresholds, next_options=next_options(question))
 
 
 def _limited(question: Question, source: CallSource) -> tuple[Observation, str, str | None]:
@@ -262,7 +265,7 @@ def _limited(question: Question, source: CallSource) -> tuple[Observation, str, 
     if asked.model:
         return look(replace(question, filters=Filters(model=asked.model)), source), asked.model[0], workspace
     seen = look(replace(question, filters=Filters()), source)
-    for incident in _assess(question, seen).incidents:
+    for incident in _assess(question, source, seen).incidents:
         if incident.type in INCIDENT_TYPES and "model" in incident.scope:
             return seen, incident.scope["model"], workspace or incident.scope.get("workspace")
     raise UsageError("no_model", "no rate-limit incident in this window tells which model", "give --model NAME")

@@ -10,7 +10,13 @@ import typer
 
 from llmops_cli.commands import options
 from llmops_cli.commands.gather import limits_of, look, next_options, open_source, report
-from llmops_cli.commands.hints import hint_when_nothing_matches, partial_baseline, with_coverage
+from llmops_cli.commands.hints import (
+    gone_silent,
+    hint_when_nothing_matches,
+    partial_baseline,
+    with_coverage,
+    with_requests,
+)
 from llmops_cli.commands.question import Question, asks
 from llmops_cli.errors import SourceError, UsageError
 from llmops_cli.report import Report
@@ -58,12 +64,17 @@ def _again(question: Question) -> Callable[[], Report]:
 
 def answer(question: Question) -> Report:
     """Ask the source and assess what it saw."""
+    from llmops_cli.sop.liveness import judged, silent_ms, with_silence  # noqa: PLC0415
     from llmops_cli.sop.status import assess  # noqa: PLC0415
 
     with open_source(question) as source:
-        seen = look(question, source)
-        thresholds = question.settings.thresholds
-        data = assess(seen, limits_of(question, seen), thresholds, next_options=next_options(question))
+        seen, newest = look(question, source), source.newest_ms()
+        thresholds, following = question.settings.thresholds, next_options(question)
+        data = assess(judged(seen, newest), limits_of(question, seen), thresholds, next_options=following)
+        silence = silent_ms(seen, newest)
+        data = with_coverage(replace(with_silence(data, silence), thresholds=thresholds), seen)
+        data = replace(data, incidents=with_requests(source, seen.window, data.incidents, following))
         hint_when_nothing_matches(question, source, seen.window, data.calls)
-        data = with_coverage(replace(data, thresholds=thresholds), seen)
-        return report("status", question, source, seen.window, data, *partial_baseline(seen))
+        return report(
+            "status", question, source, seen.window, data, *partial_baseline(seen), *gone_silent(seen, silence)
+        )

@@ -1,95 +1,38 @@
 """From cells to causes: what rose, in which combination of values, and what it looks like inside.
 
 Failures are localized once per error family (a code is no dimension: every call that has one failed), then what is left
-over together; slow calls on their own; demand only when nothing failed or slowed.
+over together; slow calls on their own; demand, and ratings, only when nothing failed or slowed.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from llmops_cli.evidence import DIMENSIONS, Cell, Message, Observation, Where
-from llmops_cli.knowledge.errors import classify
 from llmops_cli.report import CauseRow
 from llmops_cli.sop.localize import Cause, Leaf, localize
+from llmops_cli.sop.measured import Counts, Measured, family_of, in_order, inside, measured
+from llmops_cli.sop.shifts import demand, negative
 
 MOST_CAUSES = 6
 CHILD_CALLS = 20
 """A child's own rate is shown from this many calls on."""
 MOSTLY = 0.8
 """Where fewer of the calls than this got past the other faults, a rate among them is looked at twice."""
-DEMAND_TIMES, DEMAND_CALLS = 1.5, 20
-"""Demand counts as changed at half as much again (or two thirds), and at this many calls: load is rarely steady."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """Calls of one combination in one period; `failures` by family ("" is all), `slow` of the `ok` ones."""
-
-    calls: int = 0
-    ok: int = 0
-    slow: int = 0
-    total_tokens: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The cells of an observation, summed per combination. `scale` makes baseline counts as long as the window."""
-
-    now: Mapping[Where, Counts]
-    before: Mapping[Where, Counts]
-    has_baseline: bool
-    scale: float
-
-    def combinations(self) -> Sequence[Where]:
-        """Every combination that was seen now or before, sorted."""
-        return sorted(self.now.keys() | self.before.keys())
-
-
-def measured(observation: Observation) -> Measured:
-    """Sum the cells of the window and of its baseline; those between the two belong to neither."""
-    now: dict[Where, Counts] = defaultdict(Counts)
-    before: dict[Where, Counts] = defaultdict(Counts)
-    for cell in observation.cells:
-        if cell.period == "between":
-            continue
-        counts = (now if cell.period == "now" else before)[cell.where]
-        counts.calls += cell.calls
-        counts.total_tokens += cell.total_tokens
-        if cell.ok:
-            counts.ok += cell.calls
-            counts.slow += min(cell.slow, cell.calls)
-        else:
-            counts.failures[family_of(cell)] += cell.calls
-            counts.failures[""] += cell.calls
-    span = observation.window.baseline
-    read = span.end_ms - max(span.start_ms, observation.read_from_ms) if span else 0
-    scale = observation.window.span.ms / read if read > 0 else 1.0
-    return Measured(now, before, observation.before is not None and bool(before), scale)
-
-
-def family_of(cell: Cell) -> str:
-    """Error family of a cell that failed."""
-    return classify(cell.status_code, cell.error_code, cell.error_message).family
-
-
-def inside(where: Where, cause: Mapping[str, str]) -> bool:
-    """Whether a combination of all four values lies in a cause."""
-    return all(getattr(where, dimension) == value for dimension, value in cause.items())
 
 
 def find_causes(observation: Observation, data: Measured | None = None) -> tuple[CauseRow, ...]:
     """Find the combinations that explain what rose: failures first, most of the excess first; then slow calls.
 
-    When neither rose, demand: combinations with far more calls than before, or far fewer.
+    When neither rose, demand: combinations with far more calls than before, or far fewer; and where users reject
+    answers more than they did.
     """
     data = data or measured(observation)
     rows = [*_failures(observation, data), *_slow(observation, data)]
-    return tuple((rows or _demand(data))[:MOST_CAUSES])
+    return tuple((rows or [*negative(observation, data), *demand(observation, data)])[:MOST_CAUSES])
 
 
 def excess_failures(data: Measured) -> float:
@@ -201,7 +144,7 @@ def _row(data: Measured, cause: Cause, measure: _Measure, whole: float) -> Cause
     before_calls, before_bad = split(data.before, within=True)
     before = before_bad / before_calls if before_calls else None
     return CauseRow(
-        where=_in_order(cause.where),
+        where=in_order(cause.where),
         explains=min(1.0, max(0.0, bad - calls * (before or 0.0)) / whole) if whole > 0 else cause.explains,
         confidence=cause.confidence,
         calls=calls,
@@ -212,10 +155,6 @@ def _row(data: Measured, cause: Cause, measure: _Measure, whole: float) -> Cause
         measure=measure.name,
         baseline_failure_rate=before,
     )
-
-
-def _in_order(where: Mapping[str, str]) -> dict[str, str]:
-    return {dimension: where[dimension] for dimension in DIMENSIONS if dimension in where}
 
 
 # --- what a cause looks like inside -----------------------------------------------------------------------------------
@@ -297,50 +236,3 @@ def clock_text(observation: Observation, ms: int | None) -> str | None:
         return None
     long = observation.window.span.ms > 86_400_000
     return observation.window.at(ms).strftime("%Y-%m-%d %H:%M:%S" if long else "%H:%M:%S")
-
-
-# --- demand -----------------------------------------------------------------------------------------------------------
-
-
-def _demand(data: Measured) -> list[CauseRow]:
-    """Where calls rose, or fell, against the baseline.
-
-    A leaf's calls now are taken as the "failures" among its calls of both periods, half of which were to be expected:
-    so a new workspace, and one that fell silent, are as comparable as any other.
-    """
-    if not data.has_baseline:
-        return []
-    nothing = Counts()
-    pairs = {
-        where: (data.now.get(where, nothing).calls, data.before.get(where, nothing).calls * data.scale)
-        for where in data.combinations()
-    }
-    rows = []
-    for rose in (True, False):
-        leaves = []
-        for where, (now, before) in pairs.items():
-            both = now + before
-            leaves.append(Leaf(where._asdict(), both, now if rose else before, both, both / 2))
-        for cause in localize(leaves):
-            within = [pair for where, pair in pairs.items() if inside(where, cause.where)]
-            now, before = sum(now for now, _ in within), sum(before for _, before in within)
-            more, less = (now, before) if rose else (before, now)
-            if more >= DEMAND_TIMES * less and more - less >= DEMAND_CALLS:
-                rows.append(_demand_row(cause, now, before))
-    return sorted(rows, key=lambda row: (-row.explains, sorted(row.where.items())))
-
-
-def _demand_row(cause: Cause, now: float, before: float) -> CauseRow:
-    values = {"calls": round(now), "before": round(before), "change": now / before - 1 if before else None}
-    return CauseRow(
-        where=_in_order(cause.where),
-        explains=cause.explains,
-        confidence=cause.confidence,
-        calls=round(now),
-        failures=0,
-        failure_rate=None,
-        elsewhere_failure_rate=None,
-        family="traffic_surge" if now > before else "traffic_drop",
-        measure="calls",
-        notes=(Message("drill.demand", values),),
-    )

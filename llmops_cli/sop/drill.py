@@ -10,8 +10,9 @@ from llmops_cli.evidence import DIMENSIONS, Filters, Message, Observation, Slice
 from llmops_cli.knowledge.errors import family_title, is_rate_limit
 from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.report import BaselineSlice, CauseRow, DrillData, DrillRow
-from llmops_cli.sop.causes import Counts, Measured, clock_text, excess_failures, find_causes, measured, since_ms
+from llmops_cli.sop.causes import clock_text, excess_failures, find_causes, since_ms
 from llmops_cli.sop.commandline import command, option, scope_options
+from llmops_cli.sop.measured import Counts, Measured, measured
 
 JOINED = " × "
 

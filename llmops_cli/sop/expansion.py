@@ -246,7 +246,8 @@ def _impact(
         shown = sentence(Message("expand.impact", values), lang)
     elif seen.calls:
         shown = sentence(Message("expand.impact_near", values), lang)
-    return " ".join(part for part in (impact, shown) if part) or None
+    known = impact.rstrip(".。 ") if impact else None
+    return ". ".join(part for part in (known, shown) if part) or None
 
 
 def _positive(limit: float | None) -> int | None:

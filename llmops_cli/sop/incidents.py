@@ -156,7 +156,8 @@ def _incident(ledger: Ledger, finding: Finding, next_options: str) -> Incident:
             {"command": refuting_step(finding.type, finding.scope, next_options, filters), "model": values["model"]},
         ),
         runbook=finding.type,
-        next=next_steps(finding.type, finding.scope, driver, next_options, filters),
+        # The runbook of its largest part would mislead about a mixture.
+        next=next_steps("mixed" if other == "mixed" else finding.type, finding.scope, driver, next_options, filters),
         failures=finding.failures,
         calls=finding.calls,
     )

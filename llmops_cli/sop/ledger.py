@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from llmops_cli.evidence import DIMENSIONS, Cell, Observation, Span, Thresholds, Where
@@ -125,63 +125,71 @@ class Ledger:
     def failures(self, family: str) -> Tally:
         """All calls as trials, and those that failed in one family as hits."""
         tally = Tally(len(self.slots), self.calls.trials, {}, self.calls.before_trials, {})
-        self._hit(tally, self.families[family], lambda cell: cell.calls)
-        return tally
-
-    def remaining_failures(self, families: Iterable[str]) -> Tally:
-        """As `failures`, of several families."""
-        tally = Tally(len(self.slots), self.calls.trials, {}, self.calls.before_trials, {})
-        for family in families:
-            self._hit(tally, self.families[family], lambda cell: cell.calls)
+        self._hit(tally, self.families[family])
         return tally
 
     def within(self, scope: Mapping[str, str]) -> list[Cell]:
         """All cells in a scope."""
         return [cell for where in members(self.cells, scope) for cell in self.cells[where]]
 
-    def _hit(self, tally: Tally, cells: Iterable[Cell], weight: Callable[[Cell], int]) -> None:
+    def _hit(self, tally: Tally, cells: Iterable[Cell]) -> None:
         for cell in cells:
             slot = self.on_timeline(cell)
             if slot is not None:
                 row = tally.hits.get(cell.where)
                 if row is None:
                     row = tally.hits[cell.where] = [0] * tally.slots
-                row[slot] += weight(cell)
+                row[slot] += cell.calls
             if cell.period == "before":
-                tally.before_hits[cell.where] = tally.before_hits.get(cell.where, 0) + weight(cell)
+                tally.before_hits[cell.where] = tally.before_hits.get(cell.where, 0) + cell.calls
 
     def _count(self) -> tuple[Tally, Tally]:
         """Sort the cells by combination and family, and count them: tens of thousands, so in one plain loop."""
         slots = len(self.slots)
         calls, answers = Tally(slots), Tally(slots)
         rows: dict[Where, tuple[list[Cell], Row, Row, Row, Row]] = {}
+        failed: list[Cell] = []
+        known, apart = self._slot_of, not self.adjacent
         for cell in self.observation.cells:
-            where, count = cell.where, cell.calls
+            period, bucket_ms, where, status, code, _, count, slow_count, *_ = cell
             row = rows.get(where)
             if row is None:
                 row = rows[where] = ([], [0] * slots, [0] * slots, [0] * slots, [0, 0, 0])
             of_where, every, good, slow, before = row
             of_where.append(cell)
-            slot = self.on_timeline(cell)
+            ok = status == 200 and not code
+            if period == "before":
+                before[0] += count
+                if ok:
+                    before[1] += count
+                    before[2] += slow_count
+            if not ok:
+                failed.append(cell)
+            if apart and period == "before":
+                continue
+            slot = known[bucket_ms] if bucket_ms in known else self.slot(bucket_ms)
             if slot is not None:
                 every[slot] += count
-            if cell.ok:
-                if slot is not None:
+                if ok:
                     good[slot] += count
-                    slow[slot] += cell.slow
-                if cell.period == "before":
-                    before[1] += count
-                    before[2] += cell.slow
-            else:
-                self.families[family_of(cell)].append(cell)
-            if cell.period == "before":
-                before[0] += count
+                    slow[slot] += slow_count
+        self._sort(failed)
         for where, (of_where, every, good, slow, before) in rows.items():
             self.cells[where] = of_where
             calls.trials[where], calls.before_trials[where] = every, before[0]
             answers.trials[where], answers.hits[where] = good, slow
             answers.before_trials[where], answers.before_hits[where] = before[1], before[2]
         return calls, answers
+
+    def _sort(self, failed: Iterable[Cell]) -> None:
+        """Sort failed cells into their families; each kind of failure is looked up once."""
+        kinds: dict[tuple[int | None, str, str], list[Cell]] = {}
+        for cell in failed:
+            kind = cell.status_code, cell.error_code, cell.error_message
+            of_kind = kinds.get(kind)
+            if of_kind is None:
+                of_kind = kinds[kind] = self.families[family_of(cell)]
+            of_kind.append(cell)
 
     def _adjacent(self) -> bool:
         """Whether the timeline reaches back through the baseline: it lies right before the window or "between"."""

@@ -11,7 +11,7 @@ from llmops_cli.knowledge.thresholds import TRAFFIC_DISPERSION
 from llmops_cli.report import QuotaRow
 from llmops_cli.sop.drivers import Measure, drivers
 from llmops_cli.sop.finding import Finding, clock
-from llmops_cli.sop.ledger import Ledger
+from llmops_cli.sop.ledger import Ledger, inside
 from llmops_cli.sop.onset import jumped, pace, silent_too
 from llmops_cli.sop.quota import own_limit
 
@@ -86,11 +86,27 @@ def explain(ledger: Ledger, finding: Finding, rows: Sequence[QuotaRow]) -> Findi
             hypothesis = "limit_elsewhere"
     # Bursts are refused at once; minutes only once the minute, or the platform's reserve, is used up.
     rose_ms = None if burst else demand_rose(ledger, finding.scope, measure, finding.since_ms)
+    if rose_ms is not None:
+        rose_ms = min(rose_ms, _first_refused(ledger, finding, rose_ms))
     if finding.started_ms is not None and rose_ms is not None and rose_ms < finding.started_ms:
         if finding.started_ms - rose_ms > 2 * ledger.observation.bucket_ms:
             evidence.append(Message("evidence.first_refused", {"at": clock(ledger.window, finding.started_ms)}))
         finding = replace(finding, started_ms=rose_ms)
     return _with_drivers(ledger, replace(finding, evidence=evidence, hypothesis=hypothesis), measure)
+
+
+def _first_refused(ledger: Ledger, finding: Finding, rose_ms: int) -> int:
+    """Give the first refusal in the bucket in which demand rose, else `rose_ms`: whoever is refused exceeds a limit.
+
+    Refused calls come again, so that demand goes on rising: measured by what it becomes, it seems to begin later.
+    """
+    step = ledger.observation.bucket_ms
+    refused = [
+        cell.first_ms
+        for cell in ledger.families[finding.type]
+        if cell.bucket_ms <= rose_ms < cell.bucket_ms + step and inside(cell.where, finding.scope)
+    ]
+    return min(refused, default=rose_ms)
 
 
 def _tokens_hidden(finding: Finding) -> bool:

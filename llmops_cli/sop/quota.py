@@ -108,8 +108,14 @@ def own_limit(row: QuotaRow) -> bool:
 
 def _throttled(observation: Observation) -> Counter[Key]:
     counts: Counter[Key] = Counter()
+    limited: dict[tuple[int | None, str, str], bool] = {}
     for cell in observation.cells:
-        if cell.period == "now" and not cell.ok and is_rate_limit(family_of(cell)):
+        if cell.period != "now" or cell.ok:
+            continue
+        kind = cell.status_code, cell.error_code, cell.error_message
+        if kind not in limited:
+            limited[kind] = is_rate_limit(family_of(cell))
+        if limited[kind]:
             counts[cell.where.model, None] += cell.calls
             counts[cell.where.model, cell.where.workspace] += cell.calls
     return counts

@@ -74,11 +74,13 @@ def _verdict(observation: Observation, found: Sequence[Incident], thresholds: Th
 
 def error_table(cells: Sequence[Cell]) -> tuple[ErrorRow, ...]:
     """Give the kinds of failure of the window, the most frequent first; `share` is of all its failures."""
-    counts: Counter[tuple[int | None, str, ErrorEntry]] = Counter()
+    kinds: Counter[tuple[int | None, str, str]] = Counter()
     for cell in cells:
         if cell.period == "now" and not cell.ok:
-            entry = classify(cell.status_code, cell.error_code, cell.error_message)
-            counts[cell.status_code, cell.error_code, entry] += cell.calls
+            kinds[cell.status_code, cell.error_code, cell.error_message] += cell.calls
+    counts: Counter[tuple[int | None, str, ErrorEntry]] = Counter()
+    for (status, code, message), calls in kinds.items():
+        counts[status, code, classify(status, code, message)] += calls
     total = sum(counts.values())
     merged: dict[tuple[int | None, str, str], tuple[int, ErrorEntry]] = {}
     for (status, code, entry), calls in counts.most_common():

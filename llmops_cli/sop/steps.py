@@ -38,6 +38,8 @@ def next_steps(
         steps = [drill, command("recover", "throttle", *model, options=next_options)]
     elif kind in ("traffic_drop", "traffic_surge"):
         steps = [drill, command("status", "--baseline", "1d", *where, options=next_options)]
+    elif kind == "mixed":  # of several families: no runbook is about all of them
+        return (drill, command("drill", "--by", "error_code", *where, options=next_options))
     elif kind == "no_data":
         steps = []
     else:

@@ -95,6 +95,10 @@ def shown_hint(text: str) -> str:
     return f"hint: {shown(text)}\n"
 
 
+DOES = {"slow": "are slow", "negative": "are negative"}
+"""What the bad ones of a cause's measure do; failures fail."""
+
+
 def driver(one: Driver) -> str:
     """`workspace llm-… +1,020 calls (83 % of the rise)`; under a token limit, `module RAG +2.1 M tokens (…)`."""
     more = f"+{compact(one.tokens)} tokens" if one.tokens else f"{one.calls:+,} calls"

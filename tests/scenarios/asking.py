@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
 
+from llmops_cli.commands.gather import limits_of, look, open_source
 from llmops_cli.commands.question import Question
-from llmops_cli.commands.status import answer
 from llmops_cli.demo.plan import Truth
 from llmops_cli.demo.scenarios import generate
 from llmops_cli.demo.writer import configuration, write_log
-from llmops_cli.report import Incident, StatusData
+from llmops_cli.report import CauseRow, Incident, RecoverData, StatusData
+from llmops_cli.sop.causes import find_causes
+from llmops_cli.sop.recovery import plan
+from llmops_cli.sop.status import assess
 
 END_MS = 1_752_042_204_748
 MINUTE = 60_000
@@ -52,11 +55,22 @@ def question(told: Told, minutes: float) -> Question:
     return Question.from_options(config_file=str(told.config), since=f"{minutes * 60:g}s", now_ms=told.end_ms)
 
 
-def ask(told: Told, minutes: float) -> StatusData:
-    """`status --since MINUTESm` at the end of the log."""
-    data = answer(question(told, minutes)).data
-    assert isinstance(data, StatusData)
-    return data
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the verbs say of one window: `status`, the causes of `drill`, the plan of `recover`."""
+
+    status: StatusData
+    causes: tuple[CauseRow, ...]
+    plan: RecoverData
+
+
+def ask(told: Told, minutes: float) -> Answer:
+    """Ask for the last minutes at the end of the log, as the commands do: look once, then judge what was seen."""
+    asked = question(told, minutes)
+    with open_source(asked) as source:
+        seen = look(asked, source)
+        status = assess(seen, limits_of(asked, seen), asked.settings.thresholds)
+    return Answer(status, find_causes(seen), plan(status.incidents, status.water_levels, next_options=""))
 
 
 def shortcoming(told: Told, found: tuple[Incident, ...], minutes: float) -> str:

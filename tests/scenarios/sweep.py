@@ -28,7 +28,7 @@ def main() -> None:
         first, bad = found.setdefault(name, Counter()), wrong.setdefault(name, Counter())
         for where, told in _logs(name, asked):
             for window in asked.windows:
-                incidents = ask(told, window).incidents
+                incidents = ask(told, window).status.incidents
                 short = shortcoming(told, incidents, window)
                 first[incidents[0].type if incidents else "none"] += 1
                 bad[short.split("+")[0].split("-")[0]] += 1

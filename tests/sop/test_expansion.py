@@ -89,7 +89,7 @@ def test_everything_that_evidence_gives_is_filled_in():
     assert found["request_ids"] == ["r1", "r2", *(f"x{i}" for i in range(8))]
     assert found["reason"].startswith("calls are refused; wanted RPM")
     assert found["business_impact"] == (
-        "Checkout answers are cut off. 120 of 3,176 calls (3.8 %) were refused since 2025-07-09 14:09:08+08:00; "
+        "Checkout answers are cut off. 120 of 3,176 calls (3.8 %) were refused in this window; refusals began 2025-07-09 14:09:08+08:00; "
         "hit: shop/Chat, search/Rank"
     )
 
@@ -188,7 +188,7 @@ def test_since_is_the_earliest_incident_that_a_limit_explains():
         incident(started_at=early - timedelta(hours=2), scope={"model": "qwen-max"}),
     ]
     found, _ = fields(refused_for_requests(), incidents=incidents)
-    assert "since 2025-07-09 14:01:00+08:00" in found["business_impact"]
+    assert "refusals began 2025-07-09 14:01:00+08:00" in found["business_impact"]
 
 
 def test_separate_peaks_are_listed_largest_three_in_order():

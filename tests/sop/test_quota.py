@@ -4,6 +4,7 @@ import pytest
 
 from llmops_cli.evidence import Demand, Limit, Span, Thresholds
 from llmops_cli.sop.quota import find_limits, quota, rising, water_levels
+from llmops_cli.views import words
 from tests.sop.records import BEFORE, MINUTE, NOW, T0, call, four_apps, healthy, judged, one, seen, since, steady
 
 FIVE = T0 + 5 * MINUTE
@@ -134,6 +135,18 @@ def test_who_drives_a_limit_is_named():
     assert found.drivers[0].share == pytest.approx(1, abs=0.02)
     assert since(found) == pytest.approx(5, abs=0.2)
     assert found.hypothesis.values["driver"] == "app docs"
+
+
+def test_who_drives_a_token_limit_is_told_in_tokens():
+    """As many calls as ever, but five times as large: the rise is one of tokens."""
+    larger = {("docs", "qwen-plus", None): {"tokens": 500, "fail_every": 3, "error": "rate_limit_tokens"}}
+    larger |= {("shop", "qwen-plus", None): {"fail_every": 3, "error": "rate_limit_tokens"}}
+    records = [*four_apps(BEFORE.start_ms, FIVE, 30), *four_apps(FIVE, NOW.end_ms, 30, special=larger)]
+    (driver,) = one(judged(records, limits={"qwen-plus": {"tpm": 20_000}})).drivers
+    assert (dict(driver.where), driver.calls) == ({"app": "docs"}, 0)
+    # Ten minutes of 60 calls a minute, 400 tokens more for each; a refused one counts as large as the others.
+    assert driver.tokens == pytest.approx(240_000, rel=0.02)
+    assert words.driver(driver).startswith("app docs +240 k tokens (")
 
 
 def test_when_all_rise_alike_nobody_drives():

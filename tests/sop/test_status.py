@@ -4,7 +4,7 @@ import pytest
 
 from llmops_cli.evidence import Filters, Span, Thresholds
 from llmops_cli.knowledge.sentences import INCIDENT_TYPES, sentence
-from llmops_cli.sop.baseline import has_changed, is_healthy, probe
+from llmops_cli.sop.baseline import has_changed, history, ill_since, is_healthy, probe
 from tests.sop.records import BEFORE, MINUTE, NOW, T0, call, four_apps, healthy, judged, one, seen, steady
 
 
@@ -156,3 +156,55 @@ def test_a_baseline_without_calls_is_changed():
     older = probe(NOW)
     assert has_changed(seen(four_apps(older.start_ms, older.end_ms, 30), NOW, older), Thresholds())
     assert not has_changed(seen(four_apps(NOW.start_ms, NOW.end_ms, 30), NOW, older), Thresholds())
+
+
+def test_a_steady_mixture_is_one_warning_that_claims_no_family():
+    kinds = ("auth", "server_error", "content_moderation", "timeout", "network")
+    records = [
+        call(BEFORE.start_ms + i * 300, error=kinds[i // 40 % len(kinds)] if i % 40 == 0 else "") for i in range(6000)
+    ]
+    answer = judged(records)
+    found = one(answer)
+    assert (answer.verdict, found.scope, found.started_at) == ("warning", {}, None)
+    assert found.started_before.timestamp() * 1000 == BEFORE.start_ms
+    assert answer.headline.id == "headline.mixed"
+    said = sentence(answer.headline)
+    assert said == "2.5 % of the calls fail, for 5 different reasons; steadily: 2.5 % before"
+    assert "several kinds" in sentence(found.hypothesis)
+    assert is_healthy(seen(records), Thresholds())
+
+
+def test_a_log_that_begins_inside_a_bucket_misses_no_calls_from_before():
+    """A week of buckets, of which the log holds the last half minute: nothing was expected before its first line."""
+    week = Span(T0, T0 + 7 * 1440 * MINUTE)
+    begin = T0 - 5 * MINUTE
+    records = steady(begin, week.end_ms, 5, fail_every=30, error="server_error")
+    answer = judged(records, week, Span(T0 - week.ms, T0))
+    assert [incident.type for incident in answer.incidents] == ["server_error"]
+    assert "evidence.traffic" not in [message.id for message in one(answer).evidence]
+    assert one(answer).started_before.timestamp() * 1000 == begin
+
+
+def test_a_history_is_as_long_as_the_log_allows():
+    window, baseline = NOW, BEFORE
+    whole = history(window, baseline, None)
+    assert whole.asked == Span(baseline.start_ms, window.end_ms)
+    assert (whole.between.ms, whole.before.ms) == (60 * MINUTE, 60 * MINUTE)
+    assert (whole.before.end_ms, whole.between.end_ms) == (whole.between.start_ms, baseline.start_ms)
+    assert history(window, baseline, baseline.start_ms - 40 * MINUTE).before.ms == 20 * MINUTE
+    assert history(window, baseline, baseline.start_ms - 20 * MINUTE) is None
+
+
+def test_a_history_tells_since_when_it_is_ill():
+    """Forty minutes ago every tenth call began to fail: baseline and window look alike, the past does not."""
+    past = history(NOW, BEFORE, None)
+    began = T0 - 25 * MINUTE
+    records = [
+        *four_apps(past.before.start_ms, began, 10),
+        *four_apps(began, NOW.end_ms, 10, special={("shop", None, None): {"fail_every": 10, "error": "auth"}}),
+    ]
+    asked = seen(records, past.asked, past.before, between=past.between)
+    assert ill_since(asked, Thresholds(), T0) == pytest.approx(began, abs=MINUTE)
+    assert ill_since(asked, Thresholds(), began - MINUTE) is None
+    healthy_past = four_apps(past.before.start_ms, NOW.end_ms, 10)
+    assert ill_since(seen(healthy_past, past.asked, past.before, between=past.between), Thresholds(), T0) is None

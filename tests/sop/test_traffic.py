@@ -95,6 +95,17 @@ def test_an_app_that_falls_silent_beside_another_that_fails_is_its_own_incident(
     ]
 
 
+def test_traffic_that_moved_is_told_once():
+    """Calls of one app stop, those of another triple, and both fail: two lines would read like a contradiction."""
+    special = {
+        ("shop", None, None): {"per_minute": 1, "fail_every": 2, "error": "server_error"},
+        ("docs", None, None): {"per_minute": 150, "fail_every": 2, "error": "server_error"},
+    }
+    records = [*four_apps(BEFORE.start_ms, SIX, 30), *four_apps(SIX, NOW.end_ms, 30, special=special)]
+    found = next(incident for incident in judged(records).incidents if incident.type == "server_error")
+    assert [message.id for message in found.evidence].count("evidence.traffic") == 1
+
+
 def test_no_baseline_no_traffic_incident():
     assert judged(changed((None, None, None), 1), baseline=None).incidents == ()
     assert judged(changed((None, None, None), 1), filters=Filters(error_code=("X",))).incidents[0].type == "no_data"

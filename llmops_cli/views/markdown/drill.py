@@ -6,7 +6,7 @@ from llmops_cli.report import CauseRow, DrillData, DrillRow, Level, QuotaData, Q
 from llmops_cli.views.figures import compact, count, milliseconds, percent
 from llmops_cli.views.heading import clock, note_texts
 from llmops_cli.views.markdown.markup import Draft, code, escape
-from llmops_cli.views.words import family, pairs, say, sure
+from llmops_cli.views.words import DOES, family, pairs, say, sure
 
 
 def write(report: Report, draft: Draft) -> None:
@@ -29,8 +29,8 @@ def _drill(report: Report, data: DrillData, draft: Draft) -> None:
 
 
 def _cause(cause: CauseRow, draft: Draft) -> str:
-    does = "are slow" if cause.measure == "slow" else "fail"
-    inside = f"{count(cause.failures)} of {count(cause.calls)} calls {does} ({percent(cause.failure_rate)})"
+    does, of = DOES.get(cause.measure, "fail"), "ratings" if cause.measure == "negative" else "calls"
+    inside = f"{count(cause.failures)} of {count(cause.calls)} {of} {does} ({percent(cause.failure_rate)})"
     if cause.failure_rate is None:
         inside = f"{count(cause.calls)} calls"
     before = cause.baseline_failure_rate

@@ -7,7 +7,7 @@ from llmops_cli.views.figures import compact, count, milliseconds, percent
 from llmops_cli.views.heading import note_texts
 from llmops_cli.views.table.grid import Column, grid
 from llmops_cli.views.table.page import STYLES, Page, Piece
-from llmops_cli.views.words import family, pairs, say, sure
+from llmops_cli.views.words import DOES, family, pairs, say, sure
 
 LAST = (
     Column("calls", right=True),
@@ -93,14 +93,14 @@ def _cause(page: Page, cause: CauseRow) -> None:
     style = STYLES["critical"] if cause.explains >= 0.5 else STYLES["warning"]
     page.flow([(name.ljust(room - 2), "bold"), (facts, style)], separator="  ")
     before = "" if cause.baseline_failure_rate is None else f", before {percent(cause.baseline_failure_rate)}"
-    does = "are slow" if cause.measure == "slow" else "fail"
+    does, of = DOES.get(cause.measure, "fail"), "ratings" if cause.measure == "negative" else "calls"
     facts_seen: list[str] = []
     if cause.failure_rate is not None:
-        inside = f"{count(cause.failures)} of {count(cause.calls)} calls {does} ({percent(cause.failure_rate)}){before}"
+        inside = f"{count(cause.failures)} of {count(cause.calls)} {of} {does} ({percent(cause.failure_rate)}){before}"
         kind = f"; {family(cause.family, page.lang)}" if cause.family and cause.measure == "failures" else ""
         facts_seen.append(f"inside     {inside}{kind}")
     if cause.elsewhere_failure_rate is not None:
-        facts_seen.append(f"elsewhere  {percent(cause.elsewhere_failure_rate)} of the calls {does}")
+        facts_seen.append(f"elsewhere  {percent(cause.elsewhere_failure_rate)} of the {of} {does}")
     facts_seen += note_texts(cause.notes, page.lang)
     for number, text in enumerate(facts_seen, 1):
         page.prose(text, label=("└─ " if number == len(facts_seen) else "├─ ", "dim"), hang=3)

@@ -33,7 +33,7 @@ def draw(report: Report, page: Page) -> None:
     _replay(page, data)
     for note in note_texts(data.notes, page.lang):
         page.prose(note, label=("note", "yellow"), hang=6)
-    for title, text in (("llmops.toml", data.settings.toml), ("environment", data.settings.env)):
+    for title, text in (("for the client, as TOML", data.settings.toml), ("environment", data.settings.env)):
         if text:
             page.blank()
             page.line((f"# {title}", "dim"))

@@ -55,7 +55,7 @@ def draw(report: Report, page: Page) -> None:
     summary = note_texts(data.summary, page.lang)
     if summary:
         page.blank()
-        page.prose(" ".join(summary))
+        page.prose("; ".join(summary))
     ids = data.request_ids or tuple(dict.fromkeys(call.request_id for call in data.calls if call.request_id))
     if ids:
         page.blank()

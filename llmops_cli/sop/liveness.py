@@ -1,0 +1,38 @@
+"""Where the log ends: what came after its last line was not seen, and silence is not a drop in traffic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from llmops_cli.evidence import Message, Observation, Span
+from llmops_cli.report import StatusData
+
+_SHIPPING_MS = 60_000
+"""Silence shorter than this is how logs are written and shipped."""
+_GAPS = 20
+"""Silence longer than so many usual gaps between calls is no chance."""
+
+
+def judged(observation: Observation, newest_ms: int | None) -> Observation:
+    """End the window with the log's newest line, where that is earlier: nothing is known of the rest."""
+    window = observation.window
+    if newest_ms is None or window.explicit or not window.span.start_ms < newest_ms < window.span.end_ms - 1:
+        return observation
+    return replace(observation, window=replace(window, span=Span(window.span.start_ms, newest_ms + 1)))
+
+
+def silent_ms(observation: Observation, newest_ms: int | None) -> int:
+    """Give how long the log has been silent at the end of the window, ms; 0 when that is nothing unusual."""
+    window, calls = observation.window, observation.now.calls
+    if newest_ms is None or window.explicit or window.anchored or not calls:
+        return 0
+    silence = window.span.end_ms - newest_ms
+    usual = (newest_ms - max(window.span.start_ms, observation.read_from_ms)) / calls
+    return silence if silence > max(_SHIPPING_MS, _GAPS * usual) else 0
+
+
+def with_silence(data: StatusData, silence_ms: int) -> StatusData:
+    """Say of a log that has gone silent that what holds now is unknown; what it did show stands."""
+    if not silence_ms or data.verdict != "ok":
+        return data
+    return replace(data, verdict="unknown", headline=Message("headline.stale", {"age": silence_ms}))
