@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from llmops_cli.evidence import DIMENSIONS, Filters, Message, Observation, Slice, Where
 from llmops_cli.knowledge.errors import family_title, is_rate_limit
-from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.report import BaselineSlice, CauseRow, DrillData, DrillRow
 from llmops_cli.sop.causes import clock_text, excess_failures, find_causes, since_ms
 from llmops_cli.sop.commandline import command, option, scope_options
+from llmops_cli.sop.finding import named
 from llmops_cli.sop.measured import Counts, Measured, measured
 
 JOINED = " × "
@@ -172,7 +172,7 @@ def _paste(observation: Observation, causes: Sequence[CauseRow]) -> Message:
     for number, row in enumerate(causes[:2], start=1):
         values |= {
             f"what_{number}": _what(row),
-            f"scope_{number}": _scope(row.where),
+            f"scope_{number}": _scope(row.where, observation.filters),
             f"explains_{number}": row.explains,
             f"failures_{number}": row.failures,
             f"calls_{number}": row.calls,
@@ -194,8 +194,8 @@ def _what(row: CauseRow) -> str:
     return family_title(row.family) if row.family else "failures of several kinds"
 
 
-def _scope(where: Mapping[str, str]) -> str:
-    return scope_text(where) if where else ""
+def _scope(where: Mapping[str, str], filters: Filters) -> str:
+    return named(where, filters) if where or filters else ""
 
 
 def _next(causes: Sequence[CauseRow], filters: Filters, next_options: str) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from llmops_cli.evidence import Message, Severity, Window
+from llmops_cli.evidence import DIMENSIONS, Filters, Message, Severity, Window
+from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.report import Driver
 
 
@@ -36,6 +37,12 @@ class Finding:
     def since_ms(self) -> int:
         """When it began, as far as known."""
         return self.started_ms if self.started_ms is not None else self.started_before_ms or 0
+
+
+def named(scope: Mapping[str, str], filters: Filters) -> str:
+    """Name a scope; what the question was narrowed to belongs to it, so that "everything" is never a part of it."""
+    asked = {name: values[0] for name in DIMENSIONS if len(values := getattr(filters, name)) == 1}
+    return scope_text({**asked, **scope})
 
 
 def clock(window: Window, ms: int) -> str:

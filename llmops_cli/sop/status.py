@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from llmops_cli.evidence import Cell, Limit, Message, Observation, Severity, Thresholds
 from llmops_cli.knowledge.errors import ErrorEntry, classify
-from llmops_cli.knowledge.sentences import duration_text, scope_text
+from llmops_cli.knowledge.sentences import duration_text
 from llmops_cli.report import (
     BaselineSummary,
     DurationSummary,
@@ -20,7 +20,7 @@ from llmops_cli.report import (
     StatusData,
     TokenSummary,
 )
-from llmops_cli.sop.finding import clock
+from llmops_cli.sop.finding import clock, named
 from llmops_cli.sop.incidents import incidents
 from llmops_cli.sop.quota import water_levels
 
@@ -171,7 +171,7 @@ def _headline_of(observation: Observation, first: Incident) -> Message:
     return Message(
         f"incident.{first.type}.headline",
         {
-            "scope": scope_text(first.scope),
+            "scope": named(first.scope, observation.filters),
             "since": None if for_ms is None else clock(observation.window, observation.window.span.end_ms - for_ms),
             "for": None if for_ms is None else duration_text(for_ms),
         },

@@ -56,3 +56,11 @@ def test_an_incident_leads_to_one_of_its_requests(llmops, ended):
     traced = json.loads(llmops(*shlex.split(command)[1:], "-o", "json").out)["data"]
     assert traced["found"]
     assert "InvalidApiKey" in {call["error_code"] for call in traced["calls"]}
+
+
+def test_a_question_about_one_application_never_says_everything(llmops, ended):
+    log = ended("bad-key", 5)
+    app = asked(llmops, log)["data"]["incidents"][0]["scope"]["app"]
+    assert f"app {app} is refused" in asked(llmops, log, "--app", app)["data"]["headline"]
+    drilled = llmops("drill", "--log", str(log), "--timezone", "UTC", "--app", app).out
+    assert "everything" not in drilled.split("paste")[1]
