@@ -8,6 +8,7 @@ examples below it.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -110,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(args: list[str]) -> int:
     """Run one command line and return its exit code; every error has then been printed."""
+    gc.set_threshold(200_000)  # a command lives for seconds and makes few cycles: looking for them costs a tenth
     try:
         code = get_command(app).main(args=args, prog_name="llmops", standalone_mode=False)
     except LlmopsError as error:

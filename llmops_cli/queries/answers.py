@@ -14,11 +14,12 @@ def stats(total: Row | None, peaks: dict[int, Row]) -> CallStats:
     """Add up one period; `peaks` are the rows of all calls together, by unit (60,000 or 1,000 ms)."""
     if total is None:
         return CallStats()
+    p50, p95, p99 = total["percentiles_ms"] or (None, None, None)
     minute, second = peaks.get(60_000), peaks.get(1000)
     return CallStats(
         calls=total["calls"],
         failures=total["failures"],
-        durations=Durations(*(total[f"{name}_ms"] for name in ("mean", "p50", "p95", "p99", "max"))),
+        durations=Durations(total["mean_ms"], p50, p95, p99, total["max_ms"]),
         input_tokens=total["input_tokens"],
         output_tokens=total["output_tokens"],
         total_tokens=total["total_tokens"],

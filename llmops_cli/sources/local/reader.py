@@ -15,7 +15,7 @@ from llmops_cli.sources.local.logset import Entry
 from llmops_cli.sources.local.meter import Advance
 from llmops_cli.sources.local.plain import PlainFile
 
-_SAMPLE_BLOCKS, _SAMPLE_BLOCK = 32, 16 << 10
+_SAMPLE_BLOCKS, _SAMPLE_BLOCK = 24, 16 << 10
 
 
 class Reader:
