@@ -111,6 +111,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(args: list[str]) -> int:
     """Run one command line and return its exit code; every error has then been printed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: `>&-`
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
     gc.set_threshold(200_000)  # a command lives for seconds and makes few cycles: looking for them costs a tenth
     try:
         code = get_command(app).main(args=args, prog_name="llmops", standalone_mode=False)
@@ -123,7 +126,9 @@ def run(args: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: a reader in trouble gets no traceback
-        return _failed(_unexpected(error), args)
+        # DuckDB reports Ctrl-C as an error of its own.
+        interrupted = isinstance(error, RuntimeError) and "interrupted" in str(error).lower()
+        return INTERRUPTED if interrupted else _failed(_unexpected(error), args)
     return code if isinstance(code, int) else 0
 
 

@@ -47,6 +47,10 @@ def find(named: Sequence[str]) -> tuple[tuple[Found, ...], tuple[str, ...]]:
     passed_over: list[str] = []
     for name in named:
         if name == "-":
+            if sys.stdin is None:
+                raise SourceError(
+                    "log_unreadable", "standard input is closed", "pipe the log in, or name it with --log"
+                )
             files["-"] = Found(None, "standard input", None)
             continue
         paths, chosen = _expand(name)
@@ -81,8 +85,8 @@ def compression_of(head: bytes) -> str | None:
 
 def _expand(name: str) -> tuple[list[Path], bool]:
     """Give the paths a name stands for, and whether it named one file itself."""
-    path = Path(name).expanduser()
     try:
+        path = Path(name).expanduser()
         if path.is_dir():
             if not os.access(path, os.R_OK | os.X_OK):
                 raise SourceError(
@@ -96,7 +100,7 @@ def _expand(name: str) -> tuple[list[Path], bool]:
             return inside, False
         if path.exists():
             return [path], True
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise SourceError(
             "log_unreadable", f"{name!r}: {_reason(error)}", "name the log file with --log PATH"
         ) from error

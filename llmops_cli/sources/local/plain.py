@@ -100,13 +100,13 @@ def open_plain(found: Found, encoding: str | None, meter: Meter = no_meter) -> P
     notes: list[str] = []
     if found.compression or found.path is None:
         file = _spool(found, notes, meter)
-        path = path_of(file)
     else:
         try:
             file = found.path.open("rb")
         except OSError as error:
             raise SourceError("log_unreadable", f"{found.name}: {error.strerror}", f"ls -l {found.name}") from error
-        path = str(found.path)
+    # Never by name: DuckDB reads brackets as a pattern, and a suffix as a compression.
+    path = path_of(file)
     size = os.fstat(file.fileno()).st_size
     mark, marked = _byte_order_mark(os.pread(file.fileno(), 4, 0))
     plain = PlainFile(found.name, file, path, size, mark, marked or _known(encoding), None, notes)
@@ -233,6 +233,8 @@ def _known(encoding: str | None) -> str:
         raise UsageError(
             "unknown_encoding", f"--encoding {encoding!r} is not known", "common ones: utf-8, gbk, gb18030, big5"
         ) from error
+    if name in ("utf-16", "utf-32"):
+        return f"{name}-le"  # without a byte order mark: as most machines write it
     return "utf-8" if name in ("utf-8-sig", "ascii") else name
 
 

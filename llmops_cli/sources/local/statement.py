@@ -22,6 +22,8 @@ CALL, FEEDBACK, ODD = 1, 2, 3
 _OVERFLOW = 8
 """Commas of an error message that are kept for matching; `trace` shows messages whole."""
 _ODD_BYTES = 4096
+_FIRST_MS, _LAST_MS = 631_152_000_000, 4_102_444_800_000
+"""1990 to 2100: a damaged date far outside must not make the table of offsets endless."""
 
 
 def bounds_sql(paths: Sequence[str], log_format: LogFormat, known: Span) -> str:
@@ -95,7 +97,7 @@ def _source(paths: Sequence[str], pattern: Pattern) -> tuple[str, str, int, int]
     files = ", ".join(_quoted(path) for path in paths)
     source = (
         f"read_csv([{files}], columns = {{{columns}}}, delim = ',', quote = '', escape = '', comment = '', "
-        "header = false, auto_detect = false, strict_mode = false, null_padding = true, nullstr = '\x02', "
+        "header = false, auto_detect = false, strict_mode = false, null_padding = true, nullstr = '\x02\x03\x02', "
         "max_line_size = 2097152)"
     )
     return source, f"concat_ws(',', {', '.join(f'c{i}' for i in range(width))})", first, width
@@ -211,7 +213,8 @@ def _offset_ms(zone: tzinfo, known: Span) -> str:
 def _offset_steps(zone: tzinfo, known: Span) -> list[tuple[int, int]]:
     """List (wall-clock ms from which it holds, offset ms) over `known` and a month on both sides."""
     month = 31 * 86_400_000
-    at, end = known.start_ms - month, known.end_ms + month
+    at = max(known.start_ms - month, _FIRST_MS)
+    end = max(at, min(known.end_ms + month, _LAST_MS))
     steps = [(at, _offset(zone, at))]
     while at < end:
         after = min(at + 7 * 86_400_000, end)

@@ -122,5 +122,7 @@ class Timeline:
             newline = block.find(b"\n")
             if newline >= 0:
                 return at + newline + 1
+            if not block:
+                break  # the file shrank meanwhile
             at += len(block)
         return self.plain.size
