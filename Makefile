@@ -15,6 +15,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.13 found; install one, or name it: make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m compileall -q llmops_cli
 	@touch $@
 
 demo: venv
@@ -30,6 +31,7 @@ lint: venv
 	$(BIN)/lint-imports --no-logo
 
 bench: venv
+	$(BIN)/python -m compileall -q llmops_cli
 	$(BIN)/python bench/bench.py
 
 # A Java compiler and real Logback: a test writes its logs with them. Silent when they are there, never in the way when

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
@@ -42,7 +41,9 @@ VERBS = {
     "trace": Verb("llmops_cli.commands.trace", "What happened in one request, and why did it fail?"),
     "quota": Verb("llmops_cli.commands.quota", "How close is each model to its rate limits?"),
     "recover": Verb(
-        "llmops_cli.commands.recover", "What to do about it, and is it over?", ("throttle", "expand", "verify")
+        "llmops_cli.commands.recover",
+        "What to do about it, and is it over?",
+        ("throttle", "expand", "ticket", "verify"),
     ),
     "demo": Verb("llmops_cli.commands.demo", "Write a reproducible incident log and walk it."),
     "config": Verb("llmops_cli.commands.config", "Write, show and find the configuration.", ("init", "show", "path")),
@@ -83,6 +84,8 @@ app = typer.Typer(cls=Verbs, no_args_is_help=True, context_settings={"help_optio
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - 20 ms that no verb needs
+
         try:
             typer.echo(f"llmops {version('llmops')}")
         except PackageNotFoundError:
@@ -106,7 +109,11 @@ def llmops(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code that the README lists."""
-    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+    try:
+        code = run(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # once more, while the first one was told
+        code = INTERRUPTED
+    sys.exit(code)
 
 
 def run(args: list[str]) -> int:
@@ -124,12 +131,20 @@ def run(args: list[str]) -> int:
             return USAGE
         return _failed(_from_click(error, args), args)
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        return _interrupted(args)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a reader in trouble gets no traceback
         # DuckDB reports Ctrl-C as an error of its own.
         interrupted = isinstance(error, RuntimeError) and "interrupted" in str(error).lower()
-        return INTERRUPTED if interrupted else _failed(_unexpected(error), args)
+        return _interrupted(args) if interrupted else _failed(_unexpected(error), args)
+    if code == INTERRUPTED:  # how Typer returns from Ctrl-C
+        _interrupted(args)
     return code if isinstance(code, int) else 0
+
+
+def _interrupted(args: list[str]) -> int:
+    if not any(word.partition("=")[0] == "--watch" for word in args):  # that is how a watch ends
+        _failed(LlmopsError("interrupted", "interrupted"), args)
+    return INTERRUPTED
 
 
 def _from_click(error: Any, args: list[str]) -> LlmopsError:
@@ -158,6 +173,8 @@ def _unexpected(error: Exception) -> LlmopsError:
         sys.stderr.write(redact("".join(traceback.format_exception(error))))
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}:
         return LlmopsError("output", f"cannot write: {str(error.strerror).lower()}", "make room, or write elsewhere")
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":  # DuckDB's own
+        return LlmopsError("no_memory", "too little memory for so many calls", "ask for a shorter window: --since 1h")
     what = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     return LlmopsError("internal", f"internal error: {what} (set LLMOPS_DEBUG=1 for the traceback)")
 
@@ -183,17 +200,30 @@ def _failed(error: LlmopsError, args: list[str]) -> int:
 
 def _output(args: list[str]) -> str:
     """Return the output asked for, read from the raw words: the command line itself may be what is wrong."""
-    wanted = ""
-    for position, word in enumerate(args):
+    wanted, words, valued = "", iter(args), _valued(args)
+    for word in words:
         if word == "--":
             break
         if word in {"-o", "--output"}:
-            wanted = args[position + 1] if position + 1 < len(args) else ""
+            wanted = next(words, "")
+        elif word in valued:
+            next(words, None)  # whatever it looks like: `--since --`
         elif word.startswith("--output="):
             wanted = word.partition("=")[2]
         elif word.startswith("-o") and not word.startswith("--"):
             wanted = word[2:].removeprefix("=")
     return wanted
+
+
+def _valued(args: list[str]) -> set[str]:
+    """Return the options of the verb in `args` that take the next word as their value."""
+    try:
+        command = load(_command(args).partition(" ")[0])
+    except Exception:  # noqa: BLE001 - no such verb, or it is the very thing that failed
+        return set()
+    commands = [command, *getattr(command, "commands", {}).values()]
+    options = [param for each in commands for param in each.params if param.param_type_name == "option"]
+    return {name for option in options if not option.is_flag for name in option.opts}
 
 
 def _command(args: list[str]) -> str:

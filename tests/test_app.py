@@ -213,11 +213,19 @@ def test_an_unexpected_exception_is_one_line_without_secrets(llmops, verb, monke
     assert "hunter2" not in ran.out + ran.err + debugged.err
 
 
-def test_ctrl_c_is_130_and_quiet(llmops, verb):
+@pytest.mark.parametrize("error", [MemoryError(), type("OutOfMemoryException", (Exception,), {})("DuckDB's own")])
+def test_too_little_memory_is_said_with_what_helps(llmops, verb, error):
+    verb.does = raises(error)
+    ran = llmops("status", "--log", "x", "-o", "json")
+    assert (ran.code, ran.json()["errors"][0]["code"]) == (3, "no_memory")
+    assert "--since" in ran.err
+
+
+def test_ctrl_c_is_130_and_one_line(llmops, verb):
     verb.does = raises(KeyboardInterrupt())
-    ran = llmops("status", "--log", "x", "--check")
-    assert ran.code == 130
-    assert "Traceback" not in ran.err
+    ran = llmops("status", "--log", "x", "--check", "-o", "json")
+    assert (ran.code, ran.err) == (130, "error: interrupted\n")
+    assert ran.json()["errors"][0]["code"] == "interrupted"
 
 
 def test_what_a_verb_returns_is_the_exit_code(llmops, verb):

@@ -15,7 +15,7 @@ _FAMILIES = (
     "|gte-|cosyvoice|paraformer|sambert|fun-asr|farui|tongyi|gpt-|claude|gemini"
 )
 _MODEL = re.compile(r"(?=.*[A-Za-z])[\w.:/@+-]{1,100}")
-_NAME = re.compile(r"[^\"'`{}\[\]()<>=;:|\t]{0,64}")
+_NAME = re.compile(r"[^\"'`{}\[\]()<>=;:|\t]{0,64}|[^\"'`{}\[\]()<>=;:|\s]{0,500}")
 _TOKEN = re.compile(r"[\w.:/@+#-]{0,100}")
 _KNOWN_MODEL = re.compile(_FAMILIES, re.IGNORECASE)
 _WORKSPACE = re.compile(r"(?:llm|ws)-[0-9A-Za-z]{6,}")

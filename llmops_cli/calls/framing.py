@@ -26,6 +26,7 @@ _CRI = re.compile(
     rf"(?s){_RFC3339}(?:\.[0-9]{{1,9}})?(?:Z|[+-][0-9]{{2}}:[0-9]{{2}}) (stdout|stderr) ([FP])(?::\S*)?(?: (.*))?"
 )
 _DOCKER_KEYS = frozenset({"log", "stream", "time", "attrs"})
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -80,6 +81,15 @@ class Framing:
         """Take the frame off one line, whole or part of one; None when it has no frame."""
         frame = self._read(line.rstrip("\r\n"))
         return frame.text if frame else None
+
+
+def bare(line: str) -> str:
+    """Take off what stands around a single line of a log that is otherwise plain: a frame, a mark, colours."""
+    if line.startswith("\x1b["):
+        line = _COLOUR.sub("", line)
+    line = line.removeprefix("\ufeff")
+    texts = (framing.unwrap_one(line) for framing in _FRAMINGS)
+    return next((text for text in texts if text is not None), line)
 
 
 def detect_framing(sample_lines: Sequence[str]) -> Framing | None:

@@ -13,7 +13,8 @@ Reading (any reader in SQL follows the same table):
 | never a call | a message that begins with `prompt:`, `result:` or `feedback:` |
 | app, module, model, workspace | any may be empty, not all four; a model is not a number: a list of them is no call |
 | app | at most 64 characters, and no `: ` in it: a sentence that quotes a call is no call |
-| number | ASCII digits, sign, decimals, exponent as Java prints them; below 2^63; rounded, halves away from 0 |
+| number | ASCII digits, sign, decimals, exponent as Java prints them, and `0x1f`, `0b1`, `1_000` as DuckDB reads them |
+| | rounded, halves away from 0; below 2^31, which is 25 days or two billion tokens |
 | status_code | a number from 100 to 599; anything else (empty, -1, a word) is None: no HTTP answer came |
 | duration_ms | a number, not negative, not empty; otherwise the line is no call (and counts as unparsed) |
 | tokens | numbers, not negative; empty is 0; otherwise no call |
@@ -22,8 +23,8 @@ Reading (any reader in SQL follows the same table):
 
 Writing keeps a value from forging a record: in all but the last part a comma becomes `;`, and line breaks and control
 characters become blanks; in the last part they become `\n`, `\t` or `\u001b`. White space around a part goes, and so
-does `null`. A name that would change what the line is (`prompt:x`, four empty names, a model that is a number) gets a
-`_` in front; an app is cut to 64 characters and loses the blanks behind a colon.
+does `null`; a number is cut to what is read. A name that would change what the line is (`prompt:x`, four empty names, a
+model that is a number) gets a `_` in front; an app is cut to 64 characters and loses the blanks behind a colon.
 """
 
 from __future__ import annotations
@@ -59,8 +60,11 @@ _FEEDBACK = "feedback:"
 _LONGEST_APP = 64
 _OTHER_LINES = ("prompt:", "result:", _FEEDBACK)
 _WHITE = " \t\r\n\v\f"
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
-_DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
+_GROUPS = "[0-9]+(?:_[0-9]+)*"
+_NUMBER = re.compile(rf"[+-]?(?:{_GROUPS}\.?(?:{_GROUPS})?|\.{_GROUPS})(?:[eE][+-]?[0-9]{{1,3}})?", re.ASCII)
+_DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
+_OTHER_BASE = re.compile(r"0[xX][0-9A-Fa-f]+(?:_[0-9A-Fa-f]+)*|0[bB][01]+(?:_[01]+)*", re.ASCII)
+_TOO_LARGE = 1 << 31
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NAMED_CONTROLS = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -161,7 +165,7 @@ def format_call(call: CallFields | CallRecord) -> str:
             *names,
             _field(call.request_id),
             "" if call.status_code is None else str(call.status_code),
-            *map(str, counts),
+            *(str(min(count, _TOO_LARGE - 1)) for count in counts),
             _field(call.error_code),
             _last(call.error_message),
         )
@@ -186,15 +190,18 @@ def _value(part: str) -> str:
 
 
 def _number(text: str) -> int | None:
-    """Read a whole number as DuckDB's cast of a text to bigint does; None when it is none."""
+    """Read a whole number as DuckDB's cast of a text to integer does; None when it is none."""
     if _DIGITS.fullmatch(text):
         return int(text)
+    if _OTHER_BASE.fullmatch(text):
+        number = int(text, base=0)
+        return number if number < _TOO_LARGE else None
     if not _NUMBER.fullmatch(text):
         return None
     exact = Decimal(text)
-    if exact.adjusted() > 18 or abs(exact) >= 1 << 63:
+    if exact.adjusted() > 9 or abs(rounded := int(exact.quantize(Decimal(1), ROUND_HALF_UP))) >= _TOO_LARGE:
         return None
-    return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+    return rounded
 
 
 def _field(text: str) -> str:

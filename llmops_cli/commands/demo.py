@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.errors import SourceError, UsageError
+from llmops_cli.errors import INTERRUPTED, SourceError, UsageError
 from llmops_cli.window import find_zone, parse_duration, parse_instant
 
 if TYPE_CHECKING:
@@ -53,6 +53,21 @@ class DemoData:
 
 
 @dataclass(frozen=True, slots=True)
+class StoryRow:
+    """One story that can be told."""
+
+    name: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListData:
+    """`data` of `demo --list`."""
+
+    scenarios: tuple[StoryRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Order:
     """What was asked for, checked."""
 
@@ -81,17 +96,29 @@ class _Order:
         return shlex.join(words)
 
 
+def _names() -> list[str]:
+    from llmops_cli.demo.scenarios import SCENARIOS  # noqa: PLC0415 - as in the verb
+
+    return list(SCENARIOS)
+
+
 @app.command()
 def demo(
     *,
     scenario: Annotated[
         str | None,
         typer.Argument(
-            metavar="SCENARIO", help="rate-limit, bad-key, latency …; --list names all.", show_default=DEFAULT
+            metavar="SCENARIO",
+            help="rate-limit, bad-key, latency …; --list names all.",
+            show_default=DEFAULT,
+            autocompletion=_names,
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--scenario", metavar="NAME", help="The same, as an option.", show_default=False)
+        str | None,
+        typer.Option(
+            "--scenario", metavar="NAME", help="The same, as an option.", show_default=False, autocompletion=_names
+        ),
     ] = None,
     calls: Annotated[
         int, typer.Option("--calls", metavar="N", help="Healthy demand over four hours, in calls.")
@@ -117,7 +144,10 @@ def demo(
     from llmops_cli.demo.tour import tour  # noqa: PLC0415 - as above
 
     if list_:
-        _say("".join(f"{one.name:<18} {one.summary}\n" for one in SCENARIOS.values()))
+        stories = tuple(StoryRow(one.name, one.summary) for one in SCENARIOS.values())
+        if output == "json":
+            return _as_json(ListData(stories), datetime.now(find_zone(timezone)))
+        _say("".join(f"{'- ' * (output == 'markdown')}{one.name:<18} {one.summary}\n" for one in stories))
         return 0
     order = _order(
         scenario,
@@ -244,6 +274,8 @@ def _keep(path: Path, shown: Path, *, force: bool) -> None:
 
 def _told(data: DemoData, summary: str, *, markdown: bool) -> str:
     """Say what was written and what is in it."""
+    from llmops_cli.views.clean import clean  # noqa: PLC0415 - as above
+
     lines = [
         f"{data.scenario}: {summary}",
         f"log     {data.log} ({data.calls:,} calls, all made up)",
@@ -252,10 +284,10 @@ def _told(data: DemoData, summary: str, *, markdown: bool) -> str:
     for row in data.truth:
         where = " × ".join(f"{name} {value}" for name, value in row.scope.items()) or "everything"
         lines.append(f"truth   {row.type}, {where}, since {row.started_at.isoformat(timespec='milliseconds')}")
-    return "\n".join([f"- {line}" for line in lines] if markdown else lines) + "\n"
+    return "".join(f"{'- ' * markdown}{clean(line)}\n" for line in lines)
 
 
-def _as_json(data: DemoData, zone_now: datetime) -> int:
+def _as_json(data: DemoData | ListData, zone_now: datetime) -> int:
     from llmops_cli.commands.question import emit  # noqa: PLC0415 - as above
     from llmops_cli.report import Report  # noqa: PLC0415 - as above
 
@@ -265,13 +297,18 @@ def _as_json(data: DemoData, zone_now: datetime) -> int:
 def _walk(stops: tuple[Stop, ...], *, markdown: bool) -> int:
     """Run the commands one after the other, as the reader would; stop at the first that has no answer."""
     from llmops_cli.app import VERBS, run  # noqa: PLC0415 - the command line imports this module
+    from llmops_cli.views.clean import clean  # noqa: PLC0415 - as above
 
     for stop in stops:
         if stop.args[0] not in VERBS:
             continue
         args = [*stop.args, *(("-o", "markdown") if markdown else ())]
-        _say(f"\n## {stop.question}\n\n    $ {stop.command}\n\n" if markdown else f"\n$ {stop.command}\n")
-        if code := run(args):
+        command = clean(stop.command)
+        _say(f"\n## {stop.question}\n\n    $ {command}\n\n" if markdown else f"\n$ {command}\n")
+        code = run(args)
+        if code == INTERRUPTED:  # and said
+            raise SystemExit(code)
+        if code:
             sys.stderr.write(f"the walk ends here: llmops {stop.args[0]} gave no answer (exit code {code})\n")
             return code
     return 0

@@ -15,6 +15,7 @@ from llmops_cli.errors import UsageError
 FILE_NAME = "llmops.toml"
 
 _MOST_BYTES = 1_000_000
+_LONGEST_SHOWN = 200
 _KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*'|[ \t]*\.[ \t]*)+)[ \t]*=""")
 _HEADER = re.compile(r"\s*\[\[?[^\[].*\]")
 _AT = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)")
@@ -35,19 +36,26 @@ def find(explicit: str | None, environ: Mapping[str, str], cwd: Path) -> tuple[P
     """
     for name, chooser in ((explicit, "--config"), (environ.get("LLMOPS_CONFIG"), "LLMOPS_CONFIG")):
         if name:
-            path = cwd / Path(name).expanduser()
-            if not path.exists():
-                raise UsageError(
-                    "config_missing",
-                    f"{chooser}: there is no file {path}",
-                    f"create it: llmops config init --config {name}",
-                )
-            return path, chooser
+            return _named(name, chooser, cwd), chooser
     for folder in (cwd, *cwd.parents):
-        if (folder / FILE_NAME).is_file():
+        if os.path.isfile(folder / FILE_NAME):  # noqa: PTH113 - Path.is_file raises for a folder it may not enter
             return folder / FILE_NAME, "found in the working directory" if folder == cwd else "found in a parent"
     mine = user_file()
-    return (mine, "the user's") if mine.is_file() else None
+    return (mine, "the user's") if os.path.isfile(mine) else None  # noqa: PTH113 - as above
+
+
+def _named(name: str, chooser: str, cwd: Path) -> Path:
+    try:
+        path = cwd / Path(name).expanduser()
+        if path.exists():
+            return path
+    except (OSError, RuntimeError) as error:  # too long, in a folder that may not be entered; no such user's home
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        shown = name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
+        raise UsageError("config_unreadable", f"{chooser}: cannot read {shown}: {why}", "give another file") from None
+    raise UsageError(
+        "config_missing", f"{chooser}: there is no file {path}", f"create it: llmops config init --config {name}"
+    )
 
 
 def places(cwd: Path) -> tuple[Path, ...]:
@@ -85,6 +93,8 @@ def parse(text: str, path: Path) -> dict[str, Any]:
         where = f"{path}:{line or max(1, text.rstrip().count(chr(10)) + 1)}"
         hint = "mend that line; text values need quotes, tables look like [profiles.NAME]"
         raise UsageError("config_syntax", f"{where}: {_lower_first(what)}", hint) from None
+    except ValueError:  # Python reads a whole number of 4300 digits at most
+        raise UsageError("config_syntax", f"{path}: a number has too many digits", "write a shorter one") from None
     except RecursionError:
         raise UsageError("config_syntax", f"{path}: nested too deeply", "this is no llmops configuration") from None
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import NoReturn
 
 from llmops_cli.demo.lines import MARK, logger, thread
 from llmops_cli.demo.plan import Truth
@@ -109,16 +112,39 @@ def write_log(
 def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
     """Write a file beside its place and move it there. Raises OSError, and leaves nothing behind then."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with _ended_by_exception():
+        try:
+            # Made-up traffic holds nothing private: the user's umask decides who may read it.
+            with draft.open("xb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+            draft.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                draft.unlink()
+            raise
+
+
+@contextmanager
+def _ended_by_exception() -> Iterator[None]:
+    """Make a process that is terminated, or whose terminal is closed, leave through its `except` and `finally`.
+
+    A signal that the caller ignores (`nohup`) or handles stays as it is. Exit code: 128 + signal, as shells say it.
+    """
+
+    def end(number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    taken = []
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        taken = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) == signal.SIG_DFL]
+    for each in taken:
+        signal.signal(each, end)
     try:
-        # Made-up traffic holds nothing private: the user's umask decides who may read it.
-        with draft.open("xb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-        draft.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            draft.unlink()
-        raise
+        yield
+    finally:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def is_ours(path: Path) -> bool:

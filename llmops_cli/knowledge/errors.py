@@ -103,28 +103,24 @@ class _Row:
     """A row ready to match: `literals` replace the pattern where it is nothing but words (most are; 20 × faster)."""
 
     entry: ErrorEntry
-    pattern: re.Pattern[str] | None
     literals: tuple[str, ...]
 
     def matches(self, status: int | None, text: _Text) -> bool:
         return self.entry.http_status in (None, status) and self.says(text)
 
     def says(self, text: _Text) -> bool:
-        if self.pattern is None:
+        if not self.entry.message_pattern:
             return True
         # Outside ASCII, `lower` and IGNORECASE disagree on a few letters: there the pattern itself decides.
         if self.literals and text.raw.isascii():
             return any(literal in text.lower for literal in self.literals)
-        return self.pattern.search(text.raw) is not None
+        return re.search(self.entry.message_pattern, text.raw, re.IGNORECASE) is not None
 
 
 def _row(line: str) -> _Row:
     status, code, pattern, family, retry, cause, remedy, source = line.split("\t")
     entry = ErrorEntry(int(status) if status else None, code, pattern, family, retry, cause, remedy, source)
-    if not pattern:
-        return _Row(entry, None, ())
-    words = () if re.search(r"[\\^$.*+?{}\[\]()]", pattern) else tuple(pattern.lower().split("|"))
-    return _Row(entry, re.compile(pattern, re.IGNORECASE), words)
+    return _Row(entry, () if re.search(r"[\\^$.*+?{}\[\]()]", pattern) else tuple(pattern.lower().split("|")))
 
 
 @cache
@@ -134,10 +130,15 @@ def _catalogue() -> tuple[_Row, ...]:
 
 
 @cache
-def _by_code() -> Mapping[str, tuple[_Row, ...]]:
-    """Rows to try for a code in lower case, in file order: its own and those for any code; under "" only the latter."""
-    codes = {row.entry.code.lower() for row in _catalogue()} | {""}
-    return {code: tuple(row for row in _catalogue() if row.entry.code.lower() in (code, "")) for code in codes}
+def _codes() -> frozenset[str]:
+    """Every code of the catalogue in lower case, and "" for the rows of any code."""
+    return frozenset(row.entry.code.lower() for row in _catalogue()) | {""}
+
+
+@lru_cache(maxsize=_CACHE_BOUND)
+def _rows_for(code: str) -> tuple[_Row, ...]:
+    """Rows to try for a code in lower case, in file order: its own and those for any code."""
+    return tuple(row for row in _catalogue() if row.entry.code.lower() in (code, ""))
 
 
 @cache
@@ -152,7 +153,7 @@ def _advice() -> Mapping[str, ErrorEntry]:
 def _classify(status: int | None, raw_code: str, message: str) -> ErrorEntry:
     code = _bare(raw_code)
     found = _look_up(status, code, message)
-    if found is None and code not in _by_code():
+    if found is None and code not in _codes():
         found = _quoted(status, message) or _parent(status, code, message)
     if found is None:
         verdict = judge(status, raw_code, message)
@@ -175,7 +176,7 @@ def _bare(code: str) -> str:
 
 def _look_up(status: int | None, code: str, message: str) -> ErrorEntry | None:
     """First row for status, code and message; else the first for the code under whatever status."""
-    rows = _by_code().get(code, _by_code()[""])
+    rows = _rows_for(code)
     text = _Text(message, message.lower())
     for row in rows:
         if row.matches(status, text):
@@ -197,7 +198,7 @@ def _quoted(status: int | None, message: str) -> ErrorEntry | None:
         status = int(inner[1])
     for quoted in _codes_in(message):
         code = _bare(quoted)
-        if code in _by_code() and (found := _look_up(status, code, message)):
+        if code in _codes() and (found := _look_up(status, code, message)):
             return found
     return None
 
@@ -213,6 +214,6 @@ def _parent(status: int | None, code: str, message: str) -> ErrorEntry | None:
     """Answer for `DataInspectionFailed.Image` as for `DataInspectionFailed`, when only the latter is known."""
     while "." in code:
         code = code.rpartition(".")[0]
-        if code in _by_code():
+        if code in _codes():
             return _look_up(status, code, message)
     return None

@@ -30,10 +30,17 @@ def stats(total: Row | None, peaks: dict[int, Row]) -> CallStats:
     )
 
 
-def cell(row: tuple[Any, ...]) -> Cell:
-    """Read one row of `CELLS`."""
-    period, bucket, app, module, model, workspace, *rest = row
-    return Cell(period, bucket, Where(app, module, model, workspace), *rest)
+def cells(rows: Sequence[tuple[Any, ...]]) -> tuple[Cell, ...]:
+    """Read the rows of `CELLS`: tens of thousands, so each combination of values is made once."""
+    known: dict[tuple[Any, ...], Where] = {}
+    read = []
+    for row in rows:
+        values = row[2:6]
+        where = known.get(values)
+        if where is None:
+            where = known[values] = Where._make(values)
+        read.append(Cell._make((row[0], row[1], where, *row[6:])))
+    return tuple(read)
 
 
 def ratings(row: Row) -> Ratings:
@@ -49,7 +56,9 @@ def demand(rows: Sequence[Row], span: Span) -> Iterator[Demand]:
         if row["model"] is not None:
             sides.setdefault((row["model"], row["workspace"]), {})[row["unit"]] = row
     for (model, workspace), side in sorted(sides.items(), key=lambda item: (item[0][0], item[0][1] or "")):
-        minute, second = side[60_000], side[1000]
+        minute, second = side.get(60_000), side.get(1000)
+        if minute is None or second is None:  # the last one, where the statement's cap cut between the two
+            continue
         yield Demand(
             model=model,
             workspace=workspace,

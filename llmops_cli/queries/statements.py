@@ -1,7 +1,8 @@
 """The statements behind `status`, `drill` and `quota`.
 
 Placeholders, filled by `Statement.text`: `{ms}`, `{period}`, `{start}`, `{scope}` (inside one of the spans), `{now}`,
-`{before}` (inside that span; `{before}` is false without a baseline), `{bucket}` (ms), `{percentile}`, `{kind}`.
+`{before}` (inside that span; `{before}` is false without a baseline), `{bucket}` (ms), `{percentile}`, `{kind}`,
+`{most}` (rows). Sums are cast to bigint: DuckDB adds bigints up to hugeints, which are ten times slower to fetch.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ SUCCESS = "(status_code = 200 and error_code = '')"
 
 _CALL = "duration_ms is not null"
 _GOOD_MS = f"case when {SUCCESS} then duration_ms end"
+_TOKENS = "cast(sum(total_tokens) as bigint)"
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One SQL text with placeholders; `columns` names what it answers, in order."""
+    """One SQL text with placeholders; `columns` names what it answers, in order, and `most` caps how many rows."""
 
     name: str
     sql: str
     columns: tuple[str, ...]
+    most: int = 100_000
 
     def text(self, dialect: Dialect, spans: dict[Period, Span], bucket_ms: int = 1, slow_ms: float = 0) -> str:
         """Fill in an engine's expressions and the times asked for."""
@@ -41,6 +44,7 @@ class Statement:
             slow=slow_ms,
             percentile=dialect.percentile,
             kind=dialect.message_kind,
+            most=self.most,
         )
 
 
@@ -50,7 +54,7 @@ TOTALS = Statement(
 select {{period}} as period, count(*) as calls, sum(case when {SUCCESS} then 0 else 1 end) as failures,
   avg({_GOOD_MS}) as mean_ms, {{percentile}}({_GOOD_MS}, array[0.5, 0.95, 0.99]) as percentiles_ms,
   max({_GOOD_MS}) as max_ms,
-  sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens, sum(total_tokens) as total_tokens
+  sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens, {_TOKENS} as total_tokens
 from log where {_CALL} and {{scope}} group by 1 limit 10
 """,
     (
@@ -65,9 +69,9 @@ POINTS = Statement(
     "points",
     f"""
 select {{period}} as period, {{ms}} - ({{ms}} - {{start}}) % {{bucket}} as start_ms, count(*) as calls,
-  sum(case when {SUCCESS} then 0 else 1 end) as failures, sum(total_tokens) as total_tokens,
+  sum(case when {SUCCESS} then 0 else 1 end) as failures, {_TOKENS} as total_tokens,
   {{percentile}}({_GOOD_MS}, 0.95) as p95_ms
-from log where {_CALL} and {{scope}} group by 1, 2 order by 1, 2 limit 100000
+from log where {_CALL} and {{scope}} group by 1, 2 order by 1, 2 limit {{most}}
 """,
     ("period", "start_ms", "calls", "failures", "total_tokens", "p95_ms"),
 )
@@ -79,30 +83,32 @@ CELLS = Statement(
 select {{period}} as period, {{ms}} - ({{ms}} - {{start}}) % {{bucket}} as bucket_ms,
   log.app, log.module, log.model, log.workspace, log.status_code, log.error_code, max(log.error_message) as message,
   count(*) as calls,
-  sum(case when {SUCCESS} and duration_ms > coalesce(usual.p95_ms, {{slow}}) then 1 else 0 end) as slow,
-  sum(log.input_tokens) as input_tokens, sum(log.output_tokens) as output_tokens, sum(log.total_tokens) as total_tokens,
+  cast(sum(case when {SUCCESS} and duration_ms > coalesce(usual.p95_ms, {{slow}}) then 1 else 0 end) as bigint) as slow,
+  cast(sum(log.input_tokens) as bigint) as input_tokens, cast(sum(log.output_tokens) as bigint) as output_tokens,
+  cast(sum(log.total_tokens) as bigint) as total_tokens,
   min({{ms}}) as first_ms, max({{ms}}) as last_ms
 from log left join (
   select model, {{percentile}}({_GOOD_MS}, 0.95) as p95_ms from log where {_CALL} and {{before}} group by 1
 ) usual on usual.model = log.model
 where {_CALL} and {{scope}}
 group by 1, 2, 3, 4, 5, 6, 7, 8, case when {SUCCESS} then '' else {{kind}} end
-order by calls desc limit 200000
+order by calls desc limit {{most}}
 """,
     (
         "period", "bucket_ms", "app", "module", "model", "workspace", "status_code", "error_code", "message", "calls",
         "slow", "input_tokens", "output_tokens", "total_tokens", "first_ms", "last_ms",
     ),
+    most=200_000,
 )  # fmt: skip
 """The grain from which rules decide. `slow` compares with the model's own p95 of the baseline."""
 
-_LOAD = """
-select {model} as model, {workspace} as workspace, {unit} as unit, sum(calls) as calls, sum(tokens) as tokens,
-  max(calls) as calls_peak, max(tokens) as tokens_peak,
-  max_by(start_ms, calls * 100000000 - start_ms / {unit}) as peak_ms
+_LOAD = f"""
+select {{model}} as model, {{workspace}} as workspace, {{unit}} as unit, cast(sum(calls) as bigint) as calls,
+  cast(sum(tokens) as bigint) as tokens, max(calls) as calls_peak, max(tokens) as tokens_peak,
+  max_by(start_ms, calls * 100000000 - start_ms / {{unit}}) as peak_ms
 from (
-  select {columns} {{ms}} - {{ms}} % {unit} as start_ms, count(*) as calls, sum(total_tokens) as tokens
-  from log where duration_ms is not null and {{now}} group by {places}
+  select {{columns}} {{{{ms}}}} - {{{{ms}}}} % {{unit}} as start_ms, count(*) as calls, {_TOKENS} as tokens
+  from log where {_CALL} and {{{{now}}}} group by {{places}}
 ) busy group by 1, 2
 """
 _NONE = "cast(null as varchar)"
@@ -114,10 +120,13 @@ _LEVELS = (
 
 DEMAND = Statement(
     "demand",
-    "union all".join(_LOAD.format(unit=unit, **level) for unit in (60_000, 1000) for level in _LEVELS) + "limit 20000",
+    "union all".join(_LOAD.format(unit=unit, **level) for unit in (60_000, 1000) for level in _LEVELS)
+    + "order by calls desc, model, workspace limit {most}",
     ("model", "workspace", "unit", "calls", "tokens", "calls_peak", "tokens_peak", "peak_ms"),
+    most=40_000,
 )
-"""Load per minute and per second: on each model × workspace, on each model (workspace null), on all (both null)."""
+"""Load per minute and per second: on each model × workspace, on each model (workspace null), on all (both null).
+A resource's two rows have the same calls: the cap takes both or, once, one."""
 
 FEEDBACK = Statement(
     "feedback",
@@ -125,7 +134,7 @@ FEEDBACK = Statement(
 select {period} as period, {ms} - ({ms} - {start}) % {bucket} as bucket_ms, app, module, model, workspace,
   sum(case when rating = 'up' then 1 else 0 end) as up, sum(case when rating = 'down' then 1 else 0 end) as down,
   min(case when rating = 'down' then {ms} end) as first_down_ms
-from log where rating is not null and {scope} group by 1, 2, 3, 4, 5, 6 limit 100000
+from log where rating is not null and {scope} group by 1, 2, 3, 4, 5, 6 limit {most}
 """,
     ("period", "bucket_ms", "app", "module", "model", "workspace", "up", "down", "first_down_ms"),
 )
@@ -145,8 +154,8 @@ def slices(by: Sequence[str]) -> Statement:
         "slices",
         f"""
 select {{period}} as period, {names}, count(*) as calls, sum(case when {SUCCESS} then 0 else 1 end) as failures,
-  {{percentile}}({_GOOD_MS}, 0.95) as p95_ms, sum(total_tokens) as total_tokens
-from log where {_CALL} and {{scope}} group by 1, {places} order by calls desc limit 100000
+  {{percentile}}({_GOOD_MS}, 0.95) as p95_ms, {_TOKENS} as total_tokens
+from log where {_CALL} and {{scope}} group by 1, {places} order by calls desc limit {{most}}
 """,
         ("period", *by, "calls", "failures", "p95_ms", "total_tokens"),
     )

@@ -31,6 +31,7 @@ def good(calls: int = 20) -> list[str]:
 
 def write(path: Path, lines: Sequence[str]) -> Path:
     """Write the lines as UTF-8; lone surrogates as they come."""
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(("\n".join(lines) + "\n").encode("utf-8", "surrogatepass"))
     return path
 

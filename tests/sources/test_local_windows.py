@@ -63,6 +63,19 @@ def test_lines_out_of_order_near_the_edges_are_counted(tmp_path, items):
     check(path, items)
 
 
+@pytest.mark.parametrize("every", [1, 7, 500])
+@pytest.mark.parametrize("stamp", ["2999-01-01 00:00:00.000", "1970-01-01 00:00:01.000"])
+def test_lines_of_a_broken_clock_lead_no_search_astray(tmp_path, items, stamp, every):
+    path = tmp_path / "app.log"
+    with path.open("w") as out:
+        for at, item in enumerate(items):
+            text = padded(item)
+            out.write((stamp + text[23:]) * (at % every == 0) + text)
+    check(path, items)
+    check(path, items, span=Span(START_MS, START_MS + MINUTE), before=None)
+    check(path, items, span=Span(START_MS + 239 * MINUTE, START_MS + 240 * MINUTE))
+
+
 def test_a_log_that_is_not_sorted_is_read_whole(tmp_path, items):
     half = len(items) // 2
     path = tmp_path / "app.log"
@@ -85,6 +98,19 @@ def test_a_stack_trace_longer_than_a_block(tmp_path, items):
     path.write_text("".join(map(padded, items[:middle])) + stack + "".join(map(padded, items[middle:])))
     near = Span(items[middle].time_ms - MINUTE, items[middle].time_ms + MINUTE)
     check(path, items, span=near, before=Span(near.start_ms - 2 * MINUTE, near.start_ms))
+
+
+@pytest.mark.parametrize("before", ["\x1b[32m", "\ufeff", "[pod/chat-1/main] "])
+def test_a_stack_trace_hides_no_line_with_something_before_its_time(tmp_path, items, before):
+    stack = "\tat com.example.Chat.call(Chat.java:42)\n"
+    path = tmp_path / "app.log"
+    text = "".join((before * (at % 3 > 0)) + padded(item) + stack * (at % 50 == 0) for at, item in enumerate(items))
+    path.write_text(text)
+    with LocalSource([str(path)], zone=UTC) as source:
+        seen = source.observe(Window(SPAN, BEFORE, UTC), Filters(), Thresholds())
+        assert source.newest_ms() == items[-1].time_ms
+    expected = observe(items, SPAN, BEFORE)
+    assert (seen.now.calls, seen.before.calls) == (expected.now.calls, expected.before.calls)
 
 
 def test_a_long_container_log_is_searched_too(tmp_path, items):

@@ -18,7 +18,7 @@ from llmops_cli.sources.local.format import LogFormat
 if TYPE_CHECKING:
     import duckdb
 
-WORTH_BYTES = 64 << 20
+WORTH_BYTES = 16 << 20
 """Reads shorter than this are not worth a sample."""
 _MOST_VALUES = 250
 _LEAST_CALLS = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +23,15 @@ _OTHER_MAGIC = {
     b"SQLite format": "an SQLite database",
     b"%PDF": "a PDF",
 }
+_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""Byte order marks of UTF-16."""
+_NUL_BLOCK = re.compile(rb"\0{16,}")
 _SNIFF = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One log file. `compression` is "gzip", "zstd", "fifo" or None; `path` None is standard input.
+    """One log file. `compression` is "gzip", "zstd", "fifo" (any stream) or None; `path` None is standard input.
 
     `chosen`: the user named this very file, so that a fault in it is an error and not a file to pass over.
     """
@@ -38,10 +42,11 @@ class Found:
     chosen: bool = True
 
 
-def find(named: Sequence[str]) -> tuple[tuple[Found, ...], tuple[str, ...]]:
+def find(named: Sequence[str], encoding: str | None = None) -> tuple[tuple[Found, ...], tuple[str, ...]]:
     """Resolve `named` to files, each once, in the order given, and what was passed over (one line each).
 
-    A directory means its `*.log*`, not deeper. Raises `SourceError` when a name leads to nothing readable.
+    `encoding`, where the user named one, tells text from binary data. A directory means its `*.log*`, not deeper.
+    Raises `SourceError` when a name leads to nothing readable.
     """
     files: dict[str, Found] = {}
     passed_over: list[str] = []
@@ -56,7 +61,7 @@ def find(named: Sequence[str]) -> tuple[tuple[Found, ...], tuple[str, ...]]:
         paths, chosen = _expand(name)
         for path in paths:
             try:
-                found = _sniff(path)
+                found = _sniff(path, encoding)
             except SourceError as error:
                 if chosen:
                     raise
@@ -105,15 +110,14 @@ def _expand(name: str) -> tuple[list[Path], bool]:
             "log_unreadable", f"{name!r}: {_reason(error)}", "name the log file with --log PATH"
         ) from error
     if glob.has_magic(name):
-        matches = sorted(
-            p
-            for p in map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute and ** patterns alike
-            if p.is_file()
-        )
+        found = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute and ** patterns alike
+        # The shortest way to a file first: a link to a folder above leads to it in forty ways.
+        matches = sorted(filter(Path.is_file, found), key=lambda each: (len(each.parts), each))
         if matches:
             return matches, False
         raise SourceError("log_not_found", f"{name}: no file matches", "check the pattern; quote it in the shell")
-    raise SourceError("log_not_found", f"{name}: no such file", _nearby(path))
+    what = "a link that leads to no file" if path.is_symlink() else "no such file"
+    raise SourceError("log_not_found", f"{name}: {what}", _nearby(path))
 
 
 def _nearby(path: Path) -> str:
@@ -126,13 +130,15 @@ def _nearby(path: Path) -> str:
     return "name the log file with --log PATH"
 
 
-def _sniff(path: Path) -> Found:
+def _sniff(path: Path, encoding: str | None) -> Found:
     try:
         if not path.is_file() and not path.is_fifo():
             raise SourceError("log_unreadable", f"{path}: not a regular file", "name a log file with --log PATH")
         if path.is_fifo():
             return Found(path, shown(path), "fifo")
         with path.open("rb") as file:
+            sized = os.fstat(file.fileno()).st_size > 0
+            file.seek(hole_of(file.fileno()) if sized else 0)
             head = file.read(_SNIFF)
     except OSError as error:
         raise SourceError(
@@ -143,20 +149,43 @@ def _sniff(path: Path) -> Found:
     for magic, kind in _OTHER_MAGIC.items():
         if head.startswith(magic):
             raise SourceError("log_binary", f"{path}: not a text log but {kind}", "name a text log, .gz or .zst")
-    if _looks_binary(head):
-        raise SourceError("log_binary", f"{path}: binary data, not a text log", "name a text log, .gz or .zst")
-    return Found(path, shown(path), None)
+    if not is_wide(encoding) and not head.startswith(_MARKS):
+        if _looks_wide(head):
+            raise SourceError("log_binary", f"{path}: UTF-16 without a byte order mark", "give --encoding utf-16")
+        if _looks_binary(head):
+            raise SourceError("log_binary", f"{path}: binary data, not a text log", "name a text log, .gz or .zst")
+    # Files that the system makes up, as those of /proc, have a content and no size.
+    return Found(path, shown(path), None if sized or not head else "fifo")
+
+
+def hole_of(descriptor: int) -> int:
+    """Give the length in bytes of the NUL bytes that a file begins with: it was truncated under its writer."""
+    at, size = 0, _SNIFF
+    while (block := os.pread(descriptor, size, at)) and not block.strip(b"\0"):
+        at, size = at + len(block), 1 << 20
+    return at + len(block) - len(block.lstrip(b"\0"))
+
+
+def is_wide(encoding: str | None) -> bool:
+    """Tell an encoding whose every second byte may well be NUL."""
+    return (encoding or "").lower().replace("-", "").replace("_", "").startswith(("utf16", "utf32"))
+
+
+def _looks_wide(head: bytes) -> bool:
+    """Tell UTF-16 text, most of it ASCII: of the bytes at even places, or of those at odd ones, most are NUL."""
+    text = head.replace(b"\0", b"")
+    nul = max(half.count(0) / max(1, len(half)) for half in (head[0::2], head[1::2]))
+    return nul > 0.75 and text != b"" and not _looks_binary(text)
 
 
 def _looks_binary(head: bytes) -> bool:
-    """Tell binary data from text that holds some NUL or escape bytes: one byte in twenty is a control character."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return False  # UTF-16 text
-    text = head.lstrip(b"\0")  # a crash can leave a block of NULs in front of good lines
-    if head and not text:
-        return len(head) < _SNIFF
+    """Tell binary data from text that holds some NUL or escape bytes: one byte in twenty is a control character.
+
+    Blocks of NUL say nothing: a crash leaves them among good lines.
+    """
+    text = _NUL_BLOCK.sub(b"", head)
     control = sum(byte < 32 and byte not in b"\t\n\r\x1b" for byte in text)
-    return control * 20 > len(text)
+    return control * 20 > len(text) or bool(head and not text)
 
 
 def _reason(error: BaseException) -> str:

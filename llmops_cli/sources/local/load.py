@@ -28,7 +28,7 @@ _SAMPLE = 300
 """Characters of an unparsed line that are kept to be shown."""
 _COLUMNS = (
     "part smallint, kind tinyint, time_ms bigint, app varchar, module varchar, model varchar, workspace varchar, "
-    "status_code smallint, duration_ms bigint, input_tokens bigint, output_tokens bigint, total_tokens bigint, "
+    "status_code smallint, duration_ms integer, input_tokens integer, output_tokens integer, total_tokens integer, "
     "error_code varchar, error_message varchar, rest varchar"
 )
 """What is kept of a line. `rest` of a failed call is `request_id,head`, of feedback its rating, of an odd line its

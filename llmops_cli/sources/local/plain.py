@@ -1,49 +1,101 @@
 r"""Every log as a seekable file of clean text, whatever it was: compressed, piped, GBK, framed by a container, damaged.
 
-What leaves here is UTF-8 with one event line per `\n`: NUL bytes removed, a lone carriage return made a blank, invalid
-bytes replaced, a line longer than `LONGEST_LINE` cut. Copies live in unlinked temporary files: private, and gone with
-the process however it ends.
+What leaves here is UTF-8 with one event line per `\n`: NUL bytes removed, a lone carriage return made a blank (a line
+break where the log has no other), invalid bytes replaced, a line longer than `LONGEST_LINE` cut.
 """
 
 from __future__ import annotations
 
 import codecs
-import gzip
-import io
 import os
-import shutil
-import sys
-import tempfile
-import zlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from llmops_cli.calls.framing import Carry, Framing, detect_framing
-from llmops_cli.errors import SourceError, UsageError
-from llmops_cli.sources.local.files import Found, compression_of
+from llmops_cli.errors import UsageError
+from llmops_cli.sources.local.files import Found, hole_of, is_wide
 from llmops_cli.sources.local.meter import Advance, Meter, no_advance, no_meter
+from llmops_cli.sources.local.shelf import Shelf
+from llmops_cli.sources.local.unpack import head_of, opened, temporary, unpacked, write
 
 LONGEST_LINE = 1 << 20
 """Bytes of a line that are kept for counting; DuckDB reads up to 2 MB."""
 KEPT_OF_LONG = 64 << 10
+_BLANK_LINES = b"\n" * 4096, b"\r\n" * 4096
+"""DuckDB counts blank lines that follow each other as one line, and has a longest one."""
 _CHUNK = 8 << 20
 _SAMPLE = 256 << 10
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PlainFile:
-    """One seekable log. `start` is the first byte after a byte order mark; `notes` say what was found amiss."""
+    """One seekable log. `start` is the first byte behind a byte order mark or hole; `notes` say what was found amiss.
 
-    name: str
-    file: IO[bytes]
-    path: str
-    size: int
-    start: int
-    encoding: str
-    framing: Framing | None
+    `asked` is the encoding that the user named, `encoding` that of the bytes read here. `identity`: device and inode of
+    the log when it was opened first.
+    """
+
+    found: Found
+    shelf: Shelf
+    meter: Meter
+    asked: str
+    encoding: str = "utf-8"
+    size: int = 0
+    start: int = 0
+    framing: Framing | None = None
+    identity: tuple[int, int] | None = None
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The log's name, for the reader."""
+        return self.found.name
+
+    def open(self) -> IO[bytes]:
+        """Open the log as seekable bytes with line breaks; again where it had to make room. Raises `SourceError`.
+
+        Another log under its name (a rotation) is never taken for it: what it held is then missing, and that is said.
+        """
+        raw = opened(self.found)
+        stat = os.fstat(raw.fileno())
+        identity = (stat.st_dev, stat.st_ino) if stat.st_ino else None  # some network file systems number no files
+        if self.identity not in (None, identity):
+            raw.close()
+            self.note("was replaced while it was read; what it held is missing")
+            return temporary()
+        self.identity = identity
+        file = raw
+        if self.found.compression or self.found.path is None:
+            with raw:
+                file = unpacked(self.found, raw, self.notes, self.meter)
+        head = os.pread(file.fileno(), _SAMPLE, 0)
+        mark, marked = _byte_order_mark(head)
+        self.encoding, self.start = marked or self.asked, mark
+        if head.startswith(b"\0") and not is_wide(self.encoding):
+            self.start = hole_of(file.fileno())
+            head = os.pread(file.fileno(), _SAMPLE, self.start)
+        if is_wide(self.encoding):
+            file = _transcoded(file, self.encoding)
+            self.encoding, self.start = "utf-8", 0
+            head = os.pread(file.fileno(), _SAMPLE, 0)
+        return _with_line_breaks(file) if _ends_in_returns(head) else file
+
+    def fileno(self) -> int:
+        """Give the descriptor of the open log; good until another log is asked for its own."""
+        return self.shelf.descriptor(self, self.open)
+
+    def note(self, text: str) -> None:
+        """Say what is amiss, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def doubts(self) -> list[str]:
+        """Say everything that was found amiss until now."""
+        if self.shelf.size_of(self, self.size) < self.size:
+            self.note("shrank while it was read")
+        return self.notes
 
     @property
     def is_text(self) -> bool:
@@ -52,7 +104,7 @@ class PlainFile:
 
     def read(self, start: int, end: int) -> bytes:
         """Read the bytes `[start, end)`."""
-        return os.pread(self.file.fileno(), max(0, end - start), start)
+        return os.pread(self.fileno(), max(0, end - start), start)
 
     def lines(self, start: int, end: int) -> Iterator[str]:
         """Give the text of the lines in `[start, end)`, unframed; a torn byte is replaced, never an error."""
@@ -63,7 +115,8 @@ class PlainFile:
     def text(self, raw: bytes) -> str:
         """Read one raw line as text, unframed."""
         line = raw.decode(self.encoding, "replace").replace("\0", "").rstrip("\r\n")
-        return (self.framing.unwrap_one(line) or "") if self.framing else line
+        unframed = self.framing.unwrap_one(line) if self.framing else None
+        return line if unframed is None else unframed
 
     def _raw_lines(self, start: int, end: int) -> Iterator[bytes]:
         for block in self.blocks(start, end):
@@ -78,6 +131,8 @@ class PlainFile:
                 break
             at += len(chunk)
             advance(len(chunk))
+            if b"\0" in chunk:
+                chunk = chunk.replace(b"\0", b"")  # a hole of a gigabyte is no long line: good ones may follow at once
             if skipping:
                 newline = chunk.find(b"\n")
                 if newline < 0:
@@ -95,23 +150,12 @@ class PlainFile:
             yield rest
 
 
-def open_plain(found: Found, encoding: str | None, meter: Meter = no_meter) -> PlainFile:
+def open_plain(found: Found, encoding: str | None, shelf: Shelf, meter: Meter = no_meter) -> PlainFile:
     """Make `found` seekable and learn how it is written. Raises `SourceError`, `UsageError` for the encoding."""
-    notes: list[str] = []
-    if found.compression or found.path is None:
-        file = _spool(found, notes, meter)
-    else:
-        try:
-            file = found.path.open("rb")
-        except OSError as error:
-            raise SourceError("log_unreadable", f"{found.name}: {error.strerror}", f"ls -l {found.name}") from error
-    # Never by name: DuckDB reads brackets as a pattern, and a suffix as a compression.
-    path = path_of(file)
-    size = os.fstat(file.fileno()).st_size
-    mark, marked = _byte_order_mark(os.pread(file.fileno(), 4, 0))
-    plain = PlainFile(found.name, file, path, size, mark, marked or _known(encoding), None, notes)
-    if plain.encoding.startswith("utf-16") or plain.encoding.startswith("utf-32"):
-        plain = _transcoded(plain)
+    plain = PlainFile(found, shelf, meter, _known(encoding))
+    file = plain.open()
+    shelf.put(plain, file, once=found.path is None or found.compression == "fifo")
+    plain.size = os.fstat(file.fileno()).st_size
     head = plain.read(plain.start, min(plain.size, plain.start + _SAMPLE))
     sample = head.decode(plain.encoding, "replace").replace("\0", "").split("\n")[:200]
     plain.framing = detect_framing([line.rstrip("\r") for line in sample if line.strip()])
@@ -120,28 +164,12 @@ def open_plain(found: Found, encoding: str | None, meter: Meter = no_meter) -> P
 
 def peek(found: Found, encoding: str | None) -> list[str]:
     """Read the first lines of a compressed file without unpacking it; an unreadable one has none."""
-    try:
-        with _raw(found) as raw, _unpacked(found, raw) as stream, temporary() as nothing:
-            head = _next(stream, found, [], nothing)
-    except (OSError, SourceError):
-        return []
-    lines = [line.rstrip("\r") for line in head[:_SAMPLE].decode(_known(encoding), "replace").split("\n")]
+    head = head_of(found)[:_SAMPLE]
+    if _ends_in_returns(head):
+        head = head.replace(b"\r", b"\n")
+    lines = [line.rstrip("\r") for line in head.decode(_known(encoding), "replace").split("\n")]
     framing = detect_framing([line for line in lines[:200] if line.strip()])
     return list(framing.unwrap(lines)) if framing else lines
-
-
-def path_of(file: IO[bytes]) -> str:
-    """Give a path under which DuckDB can open an unlinked file."""
-    fds = "/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd"
-    return f"{fds}/{file.fileno()}"
-
-
-def temporary() -> IO[bytes]:
-    """Make an unlinked temporary file. Raises `SourceError` when there is no room for one."""
-    try:
-        return tempfile.TemporaryFile(prefix="llmops-")
-    except OSError as error:
-        raise _no_room(error) from error
 
 
 def all_clean(plain: PlainFile, advance: Advance = no_advance) -> bool:
@@ -157,7 +185,7 @@ def copied_clean(plain: PlainFile, start: int, end: int, out: IO[bytes], advance
 def _pass(plain: PlainFile, start: int, end: int, out: IO[bytes] | None, advance: Advance) -> bool:
     buffer = bytearray(LONGEST_LINE // 2)
     view, at = memoryview(buffer), start
-    while at < end and (size := os.preadv(plain.file.fileno(), [view[: end - at]], at)):
+    while at < end and (size := os.preadv(plain.fileno(), [view[: end - at]], at)):
         if buffer.find(b"\0", 0, size) >= 0 or buffer.find(b"\r", 0, size) >= 0:
             return False
         if size == len(buffer) and buffer.find(b"\n") < 0:
@@ -175,6 +203,8 @@ def is_clean(block: bytes) -> bool:
     """Tell whether a block of UTF-8 lines can be parsed as it is; invalid UTF-8 is found by the parser itself."""
     if b"\0" in block or (b"\r" in block and block.count(b"\r") != block.count(b"\r\n")):
         return False
+    if any(blank in block for blank in _BLANK_LINES):
+        return False
     half = LONGEST_LINE // 2
     return all(block.find(b"\n", at, at + half) >= 0 for at in range(0, len(block) - half, half))
 
@@ -184,13 +214,14 @@ def clean(plain: PlainFile, block: bytes, carry: Carry | None = None) -> bytes:
     if plain.is_text and is_clean(block) and (block.isascii() or _is_utf8(block)):
         return block
     if not plain.is_text:
-        return "".join(f"{_mended(line)}\n" for line in plain_lines(plain, block, carry)).encode("utf-8", "replace")
+        lines = filter(None, map(_mended, plain_lines(plain, block, carry)))
+        return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
     if not block.isascii() and not _is_utf8(block):
-        note = "some bytes are not valid UTF-8 (try --encoding gbk)"
-        if note not in plain.notes:
-            plain.notes.append(note)
+        plain.note("some bytes are not valid UTF-8 (try --encoding gbk)")
         block = block.decode("utf-8", "replace").encode()
     block = block.replace(b"\0", b"").replace(b"\r\n", b"\n").replace(b"\r", b" ")
+    if _BLANK_LINES[0] in block:
+        block = re.sub(rb"\n{2,}", b"\n", block)
     if is_clean(block):
         return block
     return b"\n".join(line if len(line) <= LONGEST_LINE else line[:KEPT_OF_LONG] for line in block.split(b"\n"))
@@ -238,91 +269,27 @@ def _known(encoding: str | None) -> str:
     return "utf-8" if name in ("utf-8-sig", "ascii") else name
 
 
-def _transcoded(plain: PlainFile) -> PlainFile:
+def _transcoded(file: IO[bytes], encoding: str) -> IO[bytes]:
     """Copy a log whose line breaks are not single bytes (UTF-16) to UTF-8."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    return _copied(file, lambda chunk: decoder.decode(chunk, final=not chunk).encode("utf-8", "replace"))
+
+
+def _ends_in_returns(head: bytes) -> bool:
+    r"""Tell a log whose lines end in `\r` alone, as progress bars and very old machines write them."""
+    return b"\r" in head and b"\n" not in head.rstrip(b"\r\n\0")
+
+
+def _with_line_breaks(file: IO[bytes]) -> IO[bytes]:
+    return _copied(file, lambda chunk: chunk.replace(b"\r", b"\n"))
+
+
+def _copied(file: IO[bytes], mended: Callable[[bytes], bytes]) -> IO[bytes]:
     out = temporary()
-    decoder = codecs.getincrementaldecoder(plain.encoding)("replace")
-    for at in range(0, plain.size, _CHUNK):
-        chunk = plain.read(at, min(plain.size, at + _CHUNK))
-        write(out, decoder.decode(chunk, final=at + _CHUNK >= plain.size).encode("utf-8", "replace"))
+    with file:
+        file.seek(0)
+        while chunk := file.read(_CHUNK):
+            write(out, mended(chunk))
+        write(out, mended(b""))
     out.flush()
-    plain.file.close()
-    size = os.fstat(out.fileno()).st_size
-    return PlainFile(plain.name, out, path_of(out), size, 0, "utf-8", None, plain.notes)
-
-
-def _spool(found: Found, notes: list[str], meter: Meter) -> IO[bytes]:
-    """Unpack or collect into a temporary file; a torn archive gives what could be read, and a note."""
-    out = temporary()
-    try:
-        with (
-            _raw(found) as raw,
-            _unpacked(found, raw) as stream,
-            meter(f"unpacking {found.name}", _size(found)) as advance,
-        ):
-            told = 0
-            while chunk := _next(stream, found, notes, out):
-                write(out, chunk)
-                if found.compression in ("gzip", "zstd"):
-                    advance(raw.tell() - told)
-                    told = raw.tell()
-        out.flush()
-    except OSError as error:
-        out.close()
-        raise SourceError("log_unreadable", f"{found.name}: {error.strerror or error}", "") from error
-    except BaseException:
-        out.close()
-        raise
     return out
-
-
-def _raw(found: Found) -> IO[bytes]:
-    return os.fdopen(os.dup(sys.stdin.fileno()), "rb") if found.path is None else found.path.open("rb")
-
-
-def _unpacked(found: Found, raw: IO[bytes]) -> io.BufferedIOBase:
-    stream = cast("io.BufferedReader", raw)
-    compression = found.compression if found.compression in ("gzip", "zstd") else compression_of(stream.peek(4))
-    if compression == "gzip":
-        return gzip.GzipFile(fileobj=stream)
-    if compression == "zstd":
-        import zstandard  # noqa: PLC0415 - only where a log needs it
-
-        reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True, closefd=False)
-        return cast("io.BufferedIOBase", reader)
-    return stream
-
-
-def _size(found: Found) -> int:
-    return found.path.stat().st_size if found.path else 0
-
-
-def _next(stream: io.BufferedIOBase, found: Found, notes: list[str], out: IO[bytes]) -> bytes:
-    import zstandard  # noqa: PLC0415
-
-    try:
-        return stream.read1(1 << 20)  # what is there: a plain read of a torn archive loses what came before the tear
-    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
-        if out.tell() == 0:
-            raise SourceError(
-                "log_unreadable", f"{found.name}: damaged compressed data", "fetch the file again"
-            ) from error
-        notes.append("the archive is damaged or incomplete; read up to there")
-        return b""
-
-
-def write(out: IO[bytes], data: bytes | memoryview) -> None:
-    """Write to a temporary file. Raises `SourceError` when the disk is full."""
-    try:
-        out.write(data)
-    except OSError as error:
-        raise _no_room(error) from error
-
-
-def _no_room(error: OSError) -> SourceError:
-    free = shutil.disk_usage(tempfile.gettempdir()).free // (1 << 20)
-    return SourceError(
-        "no_room",
-        f"{tempfile.gettempdir()}: {error.strerror} ({free:,} MB free)",
-        "a compressed or piped log is unpacked there; free room or set TMPDIR",
-    )

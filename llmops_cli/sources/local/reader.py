@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import IO
@@ -14,6 +15,7 @@ from llmops_cli.sources.local.format import LogFormat
 from llmops_cli.sources.local.logset import Entry
 from llmops_cli.sources.local.meter import Advance
 from llmops_cli.sources.local.plain import PlainFile
+from llmops_cli.sources.local.unpack import path_of, temporary, write
 
 _SAMPLE_BLOCKS, _SAMPLE_BLOCK = 24, 16 << 10
 
@@ -55,19 +57,22 @@ class Reader:
     def path(self, file: PlainFile, start: int, end: int, advance: Advance) -> str:
         """Give a path under which DuckDB reads the clean text of a range."""
         if (start, end) == (0, file.size) and file.is_text and not self._copy and plain.all_clean(file, advance):
-            return file.path
+            # A descriptor of its own: that of the log may have to make room. And never the log's name: DuckDB reads
+            # brackets as a pattern, and a suffix as a compression.
+            self._files.append(os.fdopen(os.dup(file.fileno()), "rb"))
+            return path_of(self._files[-1])
         return self._copied(file, start, end, advance)
 
     def close(self) -> None:
-        """Give the temporary copies back."""
+        """Give files and temporary copies back."""
         for file in self._files:
             file.close()
 
     def _copied(self, file: PlainFile, start: int, end: int, advance: Advance) -> str:
-        copy = plain.temporary()
+        copy = temporary()
         self._files.append(copy)
         if file.is_text and not self._copy and plain.copied_clean(file, start, end, copy, advance):
-            return plain.path_of(copy)
+            return path_of(copy)
         copy.seek(0)
         copy.truncate()
         carry = Carry()
@@ -79,10 +84,10 @@ class Reader:
             )
             if self._translates:
                 data = self._translated(data)
-            plain.write(copy, data)
-        plain.write(copy, "".join(f"{line}\n" for line in carry.rest()).encode("utf-8", "replace"))
+            write(copy, data)
+        write(copy, "".join(f"{line}\n" for line in carry.rest()).encode("utf-8", "replace"))
         copy.flush()
-        return plain.path_of(copy)
+        return path_of(copy)
 
     def _translated(self, data: bytes) -> bytes:
         return "".join(f"{self._standard(line)}\n" for line in data.decode("utf-8", "replace").split("\n")).encode()

@@ -81,7 +81,7 @@ def _seek(
     needle = wanted.encode("utf-8", "surrogateescape")
     buffer = bytearray(_STRETCH)
     view, at, done = memoryview(buffer), start, start
-    while at < end and (size := os.preadv(file.file.fileno(), [view[: end - at]], at)):
+    while at < end and (size := os.preadv(file.fileno(), [view[: end - at]], at)):
         found = buffer.find(needle, 0, size)
         while found >= 0:
             hit = at + found

@@ -28,25 +28,25 @@ from llmops_cli.queries import CELLS, DEMAND, DUCKDB, FEEDBACK, POINTS, TOTALS, 
 from llmops_cli.sources import Refused, TraceLines
 from llmops_cli.sources.local import dictionary, load
 from llmops_cli.sources.local.format import LogFormat
-from llmops_cli.sources.local.logset import Entry, LogSet, no_header
+from llmops_cli.sources.local.logset import Entry, LogSet, no_header, odd_times
 from llmops_cli.sources.local.meter import Meter, following, no_advance, no_meter
 from llmops_cli.sources.local.plain import PlainFile
 from llmops_cli.sources.local.reader import Reader
 from llmops_cli.sources.local.search import search
-from llmops_cli.sources.local.timeline import Timeline
+from llmops_cli.sources.local.timeline import Timeline, Trusted
 
 if TYPE_CHECKING:
     import duckdb
 
-_CAPPED = 200_000
+_MOST_TOLD = 5
+"""Doubts that are told one by one."""
 
 
 class LocalSource:
     """Log files, read by windows: what is asked for is parsed into DuckDB once, and only that.
 
     `paths`: files, globs, directories or `-`; `pattern`: the Logback pattern of the header; `zone`: of times that are
-    written without one. `meter` shows a long read to
-    whoever waits. Raises `UsageError` for a pattern that does not
+    written without one. `meter` shows a long read to whoever waits. Raises `UsageError` for a pattern that does not
     compile or an unknown encoding, `SourceError` for what cannot be read.
     """
 
@@ -71,10 +71,12 @@ class LocalSource:
         self._con = _connect()
         load.create_table(self._con)
         self._covered: list[Span] = []
+        self._learnt = False
         self._unparsed: list[tuple[int | None, str]] = []
         self._capped: set[str] = set()
+        self._trusted = Trusted.now()
         try:
-            self._logs = LogSet(paths, self._format, encoding, self._bounds, meter)
+            self._logs = LogSet(paths, self._format, encoding, self._bounds, self._trusted, meter)
         except BaseException:
             self._con.close()
             raise
@@ -128,7 +130,7 @@ class LocalSource:
             now=answers.stats(totals.get("now"), overall),
             before=answers.stats(totals.get("before"), {}) if "before" in spans else None,
             points=tuple(Point(**row) for row in points if row["period"] != "between"),
-            cells=tuple(answers.cell(row) for row in self._rows(CELLS, spans, bucket, thresholds.p95_ms.warning)),
+            cells=answers.cells(self._rows(CELLS, spans, bucket, thresholds.p95_ms.warning)),
             demand=tuple(answers.demand(demand, window.span)),
             feedback=tuple(answers.ratings(row) for row in self._ask(FEEDBACK, spans, bucket)),
             unparsed=len(unparsed),
@@ -193,13 +195,14 @@ class LocalSource:
         where = names[0] if len(names) == 1 else f"{len(names)} files ({names[0]}, …)"
         doubts = [*self._logs.passed_over]
         doubts += [
-            f"{entry.found.name}: {note}" for entry in opened for note in (entry.plain.notes if entry.plain else ())
+            f"{entry.found.name}: {note}" for entry in opened for note in (entry.plain.doubts() if entry.plain else ())
         ]
         if missing := no_header(opened, self._format):
             doubts.append(missing)
         doubts += sorted(self._capped)
         remarks = [f"{entry.found.name}: times are not sorted; read whole" for entry in opened if not entry.sorted]
-        detail = "; ".join([where, *doubts, *remarks])
+        remarks += odd_times(opened, self._trusted)
+        detail = "; ".join([where, *_some(doubts), *_some(remarks)])
         return (SourceState(self.name, "partial" if doubts else "ok", detail),)
 
     def size(self) -> int:
@@ -241,12 +244,19 @@ class LocalSource:
             self._covered.append(part)
 
     def _parse(self, entries: Sequence[Entry], span: Span) -> load.Odd:
+        """Parse the lines of `span`, some files at a time: each of them takes descriptors."""
+        times = [ms for e in entries for ms in (e.oldest_ms, e.newest_ms) if ms is not None]
+        known = Span(min(times, default=span.start_ms), max(times, default=span.end_ms))
+        odd, step = load.Odd(), max(1, self._logs.shelf.room // 2)
+        for at in range(0, len(entries), step):
+            more = self._parse_some(entries[at : at + step], span, known)
+            odd.unparsed += more.unparsed
+            odd.left_out += more.left_out
+        return odd
+
+    def _parse_some(self, entries: Sequence[Entry], span: Span, known: Span) -> load.Odd:
         import duckdb  # noqa: PLC0415 - keeps `--help` free of it
 
-        if not entries:
-            return load.Odd()
-        times = [ms for e in entries for ms in (e.first_ms, e.last_ms) if ms is not None]
-        known = Span(min(times, default=span.start_ms), max(times, default=span.end_ms))
         what = f"reading {entries[0].found.name}"
         for dirty in (False, True):
             reader = Reader(self._format, copy=dirty)
@@ -257,14 +267,14 @@ class LocalSource:
             try:
                 with self._meter(what, size) as advance:
                     paths = [reader.path(*part, no_advance) for part in parts]
-                    if size >= dictionary.WORTH_BYTES and not self._covered:
+                    if size >= dictionary.WORTH_BYTES and not self._learnt:
                         dictionary.learn(self._con, reader.sample(parts), self._format)
+                    self._learnt = True
                     with following(self._con, size, advance):
                         return load.load(self._con, paths, reader.format, span, known)
             except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
                 if dirty:
-                    reason = str(error).splitlines()[0]
-                    raise SourceError("log_unreadable", f"{entries[0].found.name}: {reason}") from error
+                    raise _unreadable(parts[0][0], error) from error
             finally:
                 reader.close()
         raise AssertionError
@@ -275,16 +285,15 @@ class LocalSource:
 
         whole = Entry(None, file, timeline, sorted=False)  # type: ignore[arg-type]
         year = 366 * 86_400_000
-        near = timeline.first() or timeline.last()
-        known = Span((near or 0) - 20 * year, (near or 0) + 20 * year)
+        known = Span(timeline.about() - 20 * year, timeline.about() + 20 * year)
         for dirty in (False, True):
             reader = Reader(self._format, copy=dirty)
             try:
                 paths = [reader.path(*part, no_advance) for part in reader.parts([whole], None)]
                 return load.bounds(self._con, paths, reader.format, known) if paths else None
-            except (duckdb.InvalidInputException, duckdb.ConversionException):
+            except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
                 if dirty:
-                    raise
+                    raise _unreadable(file, error) from error
             finally:
                 reader.close()
         return None
@@ -296,19 +305,32 @@ class LocalSource:
 
     def _rows(self, statement: Statement, spans: dict[Period, Span], bucket: int = 1, slow: float = 0) -> list[Any]:
         rows = self._con.execute(statement.text(DUCKDB, spans, bucket, slow)).fetchall()
-        if len(rows) == _CAPPED:
-            self._capped.add(f"{statement.name}: only the {_CAPPED:,} largest groups were read")
+        if len(rows) == statement.most:
+            self._capped.add(f"{statement.name}: only the {statement.most:,} largest groups were read")
         return rows
 
     def _ask(self, statement: Statement, spans: dict[Period, Span], bucket: int = 1) -> list[dict[str, Any]]:
         return [dict(zip(statement.columns, row, strict=True)) for row in self._rows(statement, spans, bucket)]
 
 
+def _some(told: list[str]) -> list[str]:
+    """Shorten what is said of a directory where everything is amiss."""
+    more = len(told) - _MOST_TOLD
+    return told if more <= 0 else [*told[:_MOST_TOLD], f"and {more:,} more"]
+
+
+def _unreadable(file: PlainFile, error: Exception) -> SourceError:
+    return SourceError("log_unreadable", f"{file.name}: {str(error).splitlines()[0]}")
+
+
 def _connect() -> duckdb.DuckDBPyConnection:
     import duckdb  # noqa: PLC0415 - keeps `--help` free of it
 
+    # No temporary directory: what does not fit into memory would be left on the disk, for all to read, by a process
+    # that is killed.
     con = duckdb.connect(
-        ":memory:", config={"preserve_insertion_order": "false", "autoinstall_known_extensions": "false"}
+        ":memory:",
+        config={"preserve_insertion_order": "false", "autoinstall_known_extensions": "false", "temp_directory": ""},
     )
     con.execute("set autoload_known_extensions = false")
     return con

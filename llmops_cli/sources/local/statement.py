@@ -69,8 +69,8 @@ def lines_sql(paths: Sequence[str], log_format: LogFormat, known: Span, *, encod
     rating = "lower(trim(m5))"
     return f"""
 with parts as ({parts}),
-timed as (select *, {time} as time_ms, try_cast(m5 as smallint) as status, try_cast(m6 as bigint) as duration,
-  try_cast(m7 as bigint) as tokens_in, try_cast(m8 as bigint) as tokens_out, try_cast(m9 as bigint) as tokens,
+timed as (select *, {time} as time_ms, try_cast(m5 as smallint) as status, try_cast(m6 as integer) as duration,
+  try_cast(m7 as integer) as tokens_in, try_cast(m8 as integer) as tokens_out, try_cast(m9 as integer) as tokens,
   if(m10 = '', '', {text("m10")}) as code, {dimensions} from parts),
 sorted as (select *, code <> '' or status is distinct from 200 as failed, case
   when tokens_in >= 0 and tokens_out >= 0 and tokens >= 0 and {fits} then 1
@@ -127,7 +127,7 @@ def _quick_parts(pattern: Pattern, first: int, width: int, source: str, *, encod
     """
     head = "c0" if first == 0 else f"concat_ws(',', {', '.join(f'c{i}' for i in range(first + 1))})"
     separator = _quoted(pattern.message_separator)
-    wall = _timestamp(pattern, f"left(full_head, {pattern.time.width})")
+    wall = _timestamp(pattern, f"substr(full_head, 1, {pattern.time.width})")
     values = ", ".join(f"c{first + i} as m{i}" for i in range(1, 12))
     rest = ", ".join(f"c{i}" for i in range(first + 11, width))
     message = f"if(c{first + 12} is null, c{first + 11}, concat_ws(',', {rest})) as message"
@@ -178,7 +178,7 @@ def _timestamp(pattern: Pattern, text: str) -> str:
 
 def _count(column: str) -> str:
     """Tell a count: empty and Java's `null` are 0, anything else must be a number that is not negative."""
-    return f"(try_cast({column} as bigint) >= 0 or trim({column}) in ('', 'null'))"
+    return f"(try_cast({column} as integer) >= 0 or trim({column}) in ('', 'null'))"
 
 
 def text(column: str) -> str:
