@@ -217,6 +217,9 @@ class Observation:
     call has `before.calls == 0`. `between` is the span of the cells of that period: where the window stepped back, what
     was read between the healthy baseline and the window (all of it, or the part right after the baseline).
     `newest_call_ms`: the newest call known, also outside the window and the filters.
+
+    `own`: where the log holds nothing before the window, the same calls again, with the window's own beginning as the
+    baseline of the rest; rules decide from it (`basis`). `slow`: the calls of scopes that became slow, since they did.
     """
 
     window: Window
@@ -234,6 +237,13 @@ class Observation:
     matched_by_filters: bool = True
     filters: Filters = Filters()
     between: Span | None = None
+    own: Observation | None = None
+    slow: tuple[Slice, ...] = ()
+
+    @property
+    def basis(self) -> Observation:
+        """What rules decide from."""
+        return self.own or self
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +368,19 @@ class Thresholds:
     water_level: Band = Band(0.7, 0.9)
     negative_rate: Band = Band(0.05, 0.15)
     min_calls: int = 20
+
+
+class ScopeName(str):
+    """The name of a scope: English text that keeps its `parts` (dimension -> value), to be named in any language."""
+
+    __slots__ = ("parts",)
+    parts: Mapping[str, str]
+
+    def __new__(cls, text: str, parts: Mapping[str, str]) -> ScopeName:  # noqa: PYI034 - nobody subclasses it
+        """Return `text` with its parts."""
+        name = super().__new__(cls, text)
+        name.parts = dict(parts)
+        return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,8 @@ class StatusData:
     headline: Message = field(default_factory=lambda: Message(""))
     thresholds: Thresholds | None = None
     """What the verdict was judged by; performance data of `-o nagios` carries it."""
+    unparsed_samples: tuple[str, ...] = ()
+    """Some of the `unparsed` lines, as they stand in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,11 +320,17 @@ class DrillRow:
     total_tokens: int
     baseline: BaselineSlice | None
     where: Mapping[str, str] = field(default_factory=dict)
+    ratings: int = 0
+    negative: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CauseRow:
-    """A combination of values that explains the change: `explains` and `confidence` are 0..1."""
+    """A combination of values that explains the change: `explains` and `confidence` are 0..1.
+
+    `measure` says what `failures` among `calls` are: failures, "slow" answers or "negative" ratings; for
+    "calls" the demand itself changed, and there are none.
+    """
 
     where: Mapping[str, str]
     explains: float
@@ -335,6 +343,10 @@ class CauseRow:
     measure: str = "failures"
     baseline_failure_rate: float | None = None
     notes: tuple[Message, ...] = ()
+    started_at: datetime | None = None
+    """When it began: for an incident, what `status` says too. None with `started_before` where it is older."""
+    started_before: datetime | None = None
+    drivers: tuple[Driver, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,12 +427,18 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The window's real arrivals sent through the proposed limits. `refused_before` is what the log shows."""
+    """The window's real arrivals sent through the proposed limits. `refused_before` is what the log shows.
+
+    `others_before` and `others_after` are calls of the other workspaces that a model of the platform's limits refuses
+    without and with the proposed ones.
+    """
 
     calls: int
     refused_before: int
     refused_after: int
     added_wait_ms: Waits
+    others_before: int = 0
+    others_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,20 +470,27 @@ class ThrottleData:
 
 @dataclass(frozen=True, slots=True)
 class ExpandData:
-    """`data` of `recover expand`: `fields` that were filled in, `missing` ones by name, and the request `text`."""
+    """`data` of `recover expand` and `recover ticket`: the `fields` that were filled in, the `text` made of them.
+
+    `missing` names the other fields. `notes` say why the text may be the wrong one to send, such as a limit that is
+    far from reached.
+    """
 
     fields: Mapping[str, Any]
     missing: tuple[str, ...]
     lang: str
     text: str
+    notes: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One look at a one-minute window."""
+    """One look at a one-minute window; `calls` and `failures` are None where it could not be read."""
 
     time: datetime
     verdict: Severity
+    calls: int | None = None
+    failures: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,9 +504,10 @@ class Scorecard:
 
 @dataclass(frozen=True, slots=True)
 class VerifyData:
-    """`data` of `recover verify`."""
+    """`data` of `recover verify`; `given_up` when time was over before it was."""
 
     recovered: bool
     checks: tuple[Check, ...]
     recovered_at: datetime | None
     scorecard: Scorecard
+    given_up: bool = False

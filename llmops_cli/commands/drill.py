@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.gather import look, next_options, open_source, report
-from llmops_cli.commands.hints import hint_when_nothing_matches, partial_baseline
+from llmops_cli.commands.gather import assessed, look, next_options, open_source, report
+from llmops_cli.commands.hints import headless, hint_when_headless, hint_when_nothing_matches, partial_baseline
 from llmops_cli.commands.question import Question, asks
+from llmops_cli.evidence import Message
 
 app = typer.Typer()
 
@@ -23,14 +26,18 @@ def drill(question: Question, by: options.By = None, lang: options.Lang = "en") 
     llmops drill --log app.log --by model --by workspace
     """
     from llmops_cli.sop import drill as sop  # noqa: PLC0415
+    from llmops_cli.sop.causes import find_causes  # noqa: PLC0415
 
     with open_source(question) as source:
         seen = look(question, source)
-        chosen = tuple(dict.fromkeys(by or ()))
-        if not chosen:
-            chosen = (sop.telling_dimension(seen),)
+        incidents = assessed(question, source, seen).incidents
+        causes = find_causes(seen, incidents=incidents, thresholds=question.settings.thresholds)
+        chosen = tuple(dict.fromkeys(by or ())) or (sop.telling_dimension(seen, causes),)
         slices = source.slices(seen.window, question.filters, chosen)
-        data = sop.drill(seen, slices, chosen, next_options=next_options(question))
+        data = sop.drill(seen, slices, chosen, causes=causes, next_options=next_options(question))
+        if headless(source):
+            data = replace(data, paste=Message("headline.no_header", {"count": seen.unparsed or None}))
+        hint_when_headless(question, source)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
         answer = report("drill", question, source, seen.window, data, *partial_baseline(seen))
         return question.emit(answer, lang=lang)

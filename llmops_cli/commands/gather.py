@@ -9,20 +9,20 @@ from dataclasses import replace
 from typing import Any
 
 from llmops_cli.commands.question import Question
-from llmops_cli.evidence import Limit, Message, Observation, SourceState, Span, Window
-from llmops_cli.report import Report
+from llmops_cli.evidence import CallStats, Limit, Message, Observation, Slice, SourceState, Span, Window
+from llmops_cli.report import Incident, Report, StatusData
 from llmops_cli.sources import CallSource
 
 LOOK_BACK_MS = 86_400_000
 """How far back a healthy window is looked for: 24 hours."""
 STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
 """Windows back that are tried as a baseline, one after the other."""
-LEAD_MS = 300_000
-"""So long before an incident shows, a baseline ends: what leads to it (demand, retries) begins earlier."""
 _HISTORY_BYTES = 24 << 20
 """More than this is not read to see the past of a window whole: it takes longer than the answer itself."""
 _SAMPLE_BYTES = 2 << 20
 """Some 8,000 calls: enough to see traffic or latency change by half."""
+_OWN_CALLS = 200_000
+"""More calls than this are not counted again to compare a window with its own beginning."""
 _LOOK_BACK_BYTES = 256 << 20
 """More than this is not read for the time between the healthy window and the one asked for: a second or two."""
 
@@ -48,9 +48,37 @@ def look(question: Question, source: CallSource) -> Observation:
     window = question.window(source.newest_ms())
     thresholds = question.settings.thresholds
     observation = source.observe(window, question.filters, thresholds)
-    if question.asked.baseline != "previous" or window.baseline is None or observation.now.calls == 0:
+    if observation.now.calls == 0 or question.asked.baseline == "none":
         return observation
+    by_itself = _by_itself(question, source, observation)
+    if by_itself.own is not None or question.asked.baseline != "previous" or window.baseline is None:
+        return by_itself
     return _against_healthy(question, source, observation)
+
+
+def _by_itself(question: Question, source: CallSource, observation: Observation) -> Observation:
+    """Compare a window with its own beginning where the log holds nothing before it: all of it is read already."""
+    from llmops_cli.sop.baseline import beginning, ill_since, parted, shortened  # noqa: PLC0415
+
+    window, thresholds = observation.window, question.settings.thresholds
+
+    def against(own: Span) -> Observation:
+        rest = replace(window, span=Span(own.end_ms, window.span.end_ms), baseline=own, stepped_back=False)
+        seen = source.observe(rest, question.filters, thresholds, brief=True)
+        return replace(seen, points=observation.points, demand=observation.demand)
+
+    if (own := beginning(observation, thresholds)) is None:
+        return observation
+    if observation.now.calls > _OWN_CALLS:
+        return replace(observation, own=parted(observation, own))
+    seen = against(own)
+    began_ms = ill_since(seen, thresholds, own.end_ms)
+    if began_ms is not None:
+        healthy = shortened(own, began_ms)
+        if healthy is None:
+            return observation
+        seen = against(healthy)
+    return replace(observation, own=seen)
 
 
 def _against_healthy(question: Question, source: CallSource, observation: Observation) -> Observation:
@@ -60,7 +88,7 @@ def _against_healthy(question: Question, source: CallSource, observation: Observ
     back, and the last healthy one is found by bisection between the last two that were tried. Candidates are judged by
     a sample; only the one that is found, and what lies between it and the window, is read whole.
     """
-    from llmops_cli.sop.baseline import is_healthy  # noqa: PLC0415
+    from llmops_cli.sop.baseline import LEAD_MS, is_healthy  # noqa: PLC0415
 
     window, thresholds = observation.window, question.settings.thresholds
     if window.baseline is None:
@@ -140,6 +168,45 @@ def _is_usual(
     asked = replace(observation.window, span=sample, baseline=older if known else None)
     seen = source.observe(asked, question.filters, thresholds, brief=True)
     return (not also_well or is_well(seen, thresholds)) and not (known and has_changed(seen, thresholds))
+
+
+def assessed(question: Question, source: CallSource, seen: Observation) -> StatusData:
+    """Judge what was seen, up to the end of the log; where answers became slow, with the p95 of just these."""
+    from llmops_cli.sop.liveness import judged  # noqa: PLC0415
+    from llmops_cli.sop.status import assess  # noqa: PLC0415
+
+    thresholds, options, limits = question.settings.thresholds, next_options(question), limits_of(question, seen)
+    seen = judged(seen, source.newest_ms())
+    data = assess(seen, limits, thresholds, next_options=options)
+    slow = [_since_slow(question, source, seen, one) for one in data.incidents if one.type == "latency"]
+    if not slow:
+        return data
+    with_p95 = replace(seen, slow=tuple(slow), own=seen.own and replace(seen.own, slow=tuple(slow)))
+    return assess(with_p95, limits, thresholds, next_options=options)
+
+
+def _since_slow(question: Question, source: CallSource, seen: Observation, incident: Incident) -> Slice:
+    """Measure the calls of an incident's scope since it began, and in the baseline up to then."""
+    window = seen.basis.window
+    began = incident.started_at or incident.started_before
+    began_ms = window.span.start_ms if began is None else round(began.timestamp() * 1000)
+    span, baseline = Span(min(began_ms, window.span.end_ms - 1), window.span.end_ms), window.baseline
+    if baseline is not None and baseline.end_ms > span.start_ms:
+        baseline = Span(min(baseline.start_ms, span.start_ms - 1), span.start_ms)
+    scope = {name: (value,) for name, value in incident.scope.items()}
+    asked = replace(window, span=span, baseline=baseline)
+    own = source.observe(asked, replace(question.filters, **scope), question.settings.thresholds, brief=True)
+    now, before = own.now, own.before or CallStats()
+    return Slice(
+        where=dict(incident.scope),
+        calls=now.calls,
+        failures=now.failures,
+        p95_ms=now.durations.p95,
+        total_tokens=now.total_tokens,
+        before_calls=before.calls,
+        before_failures=before.failures,
+        before_p95_ms=before.durations.p95,
+    )
 
 
 def limits_of(question: Question, observation: Observation) -> tuple[Limit, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 
 from llmops_cli.commands.question import Question
 from llmops_cli.evidence import DIMENSIONS, Filters, Message, Observation, Window
@@ -38,6 +39,10 @@ def with_coverage(data: StatusData, observation: Observation) -> StatusData:
 
 def partial_baseline(observation: Observation) -> tuple[Message, ...]:
     """Return the note that only a part of the baseline is in the log, or nothing."""
+    if observation.own is not None and (own := observation.own.window.baseline) is not None:
+        begins, ends = (observation.window.at(ms) for ms in (max(own.start_ms, observation.read_from_ms), own.end_ms))
+        times = {"from": begins.strftime("%Y-%m-%d %H:%M:%S"), "to": ends.strftime("%H:%M:%S")}
+        return (Message("note.own_baseline", times),)
     share = covered(observation)
     if observation.before is None or share >= _WHOLE:
         return ()
@@ -80,19 +85,50 @@ def with_requests(
 
 
 def hint_when_nothing_matches(question: Question, source: CallSource, window: Window, calls: int) -> None:
-    """Tell on stderr what the window does hold, when filters left nothing of it."""
+    """Tell on stderr what the window does hold, when filters left nothing of it: one may be misspelt."""
     if calls or not question.filters:
         return
+    gone: list[str] = []
+    has: list[str] = []
+    for name in (*DIMENSIONS, "error_code"):
+        if not (wanted := getattr(question.filters, name)):
+            continue
+        found = sorted(source.slices(window, Filters(), (name,)), key=lambda one: -one.calls)
+        values = [one.where[name] for one in found if one.where[name] and one.calls]
+        before = {one.where[name] for one in found if one.before_calls}
+        gone += [_missing(name, value, values, before) for value in wanted if value not in values]
+        if values:
+            has.append(f"{name} {', '.join(values[:_NAMED])}{', …' if len(values) > _NAMED else ''}")
+    if not has:
+        _hint("this window holds no call at all")
+        return
+    why = "; ".join(gone) if gone else "each of these is in this window, but not together"
+    _hint(f"no call matches the filters: {why}{'' if why.endswith('?') else '.'} This window has {'; '.join(has)}")
+
+
+def _missing(name: str, value: str, values: Sequence[str], before: Collection[str]) -> str:
+    """Say that no call of the window has a value, and which one may be meant."""
+    if value in before:
+        return f"{name} {value} had calls before this window, and none in it"
+    folded = {one.casefold(): one for one in reversed(values)}
+    close = get_close_matches(value.casefold(), folded, n=1)
+    return f"no {name} {value} here" + (f", did you mean {folded[close[0]]}?" if close else "")
+
+
+def headless(source: CallSource) -> bool:
+    """Tell whether there are lines, and none of them begins with the header of the pattern: nothing was read."""
+    return source.newest_ms() is None and any(state.state == "partial" for state in source.states())
+
+
+def hint_when_headless(question: Question, source: CallSource) -> None:
+    """Tell on stderr what to do about a log that no line of could be read."""
+    if headless(source):
+        given = "compare --pattern with" if question.pattern else "give --pattern as it stands in"
+        _hint(f"{given} the appender's pattern in logback.xml")
+
+
+def _hint(text: str) -> None:
     from llmops_cli import views  # noqa: PLC0415 - rarely needed
     from llmops_cli.views.words import shown_hint  # noqa: PLC0415 - rarely needed
 
-    asked = [name for name in (*DIMENSIONS, "error_code") if getattr(question.filters, name)]
-    alone = replace(window, baseline=None)
-    known = []
-    for name in asked:
-        found = sorted(source.slices(alone, Filters(), (name,)), key=lambda one: -one.calls)
-        values = [one.where[name] for one in found if one.where[name] and one.calls]
-        known.append(f"{name} {', '.join(values[:_NAMED])}{', …' if len(values) > _NAMED else ''}" if values else "")
-    has = "; ".join(filter(None, known))
-    text = f"no call matches the filters; this window has {has}" if has else "this window holds no call at all"
     views.put(shown_hint(text), sys.stderr)

@@ -9,9 +9,11 @@ from dataclasses import replace
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.gather import limits_of, look, next_options, open_source, report
+from llmops_cli.commands.gather import assessed, look, next_options, open_source, report
 from llmops_cli.commands.hints import (
     gone_silent,
+    headless,
+    hint_when_headless,
     hint_when_nothing_matches,
     partial_baseline,
     with_coverage,
@@ -64,16 +66,18 @@ def _again(question: Question) -> Callable[[], Report]:
 
 def answer(question: Question) -> Report:
     """Ask the source and assess what it saw."""
-    from llmops_cli.sop.liveness import judged, silent_ms, with_silence  # noqa: PLC0415
-    from llmops_cli.sop.status import assess  # noqa: PLC0415
+    from llmops_cli.sop.liveness import silent_ms, unread, with_silence  # noqa: PLC0415
 
     with open_source(question) as source:
         seen, newest = look(question, source), source.newest_ms()
         thresholds, following = question.settings.thresholds, next_options(question)
-        data = assess(judged(seen, newest), limits_of(question, seen), thresholds, next_options=following)
+        data = assessed(question, source, seen)
         silence = silent_ms(seen, newest)
         data = with_coverage(replace(with_silence(data, silence), thresholds=thresholds), seen)
         data = replace(data, incidents=with_requests(source, seen.window, data.incidents, following))
+        if headless(source):
+            data = unread(data)
+        hint_when_headless(question, source)
         hint_when_nothing_matches(question, source, seen.window, data.calls)
         return report(
             "status", question, source, seen.window, data, *partial_baseline(seen), *gone_silent(seen, silence)

@@ -10,15 +10,21 @@ its traffic gone or its answers slow. What lies between that baseline and the wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from llmops_cli.evidence import Cell, Observation, Span, Thresholds
+from llmops_cli.evidence import CallStats, Cell, Observation, Period, Span, Thresholds
 from llmops_cli.sop import failures, feedback, latency, traffic
 from llmops_cli.sop.ledger import Ledger
 
 DOUBT = 0.4
 """A baseline is distrusted on less evidence than an incident needs: stepping back for nothing costs only a look."""
+OWN_PART = 3
+LEAST_OWN_MS = 60_000
+"""A shorter beginning of a window shows neither a pace nor a p95."""
+LEAD_MS = 300_000
+"""So long before an incident shows, a baseline ends: what leads to it (demand, retries) begins earlier."""
 PROBE_MS = 3_600_000
 """How much older the window is that a baseline is probed against: long incidents are rare, and hours differ little."""
 
@@ -109,6 +115,59 @@ def ill_since(observation: Observation, thresholds: Thresholds, start_ms: int) -
     found = [finding for rule in (failures, traffic, latency, feedback) for finding in rule.find(ledger)]
     began = [one.started_ms for one in found if one.started_ms is not None and one.started_ms < start_ms]
     return min(began, default=None)
+
+
+def beginning(observation: Observation, thresholds: Thresholds) -> Span | None:
+    """Give the part of a window that can stand in for its baseline, where the log holds (nearly) nothing before it.
+
+    It is the first third of what is known; None where that is too little to show what is usual, and where the baseline
+    serves.
+    """
+    window = observation.window
+    known = Span(max(window.span.start_ms, observation.read_from_ms), window.span.end_ms)
+    before = window.baseline if observation.before is not None and observation.before.calls else None
+    read_ms = before.end_ms - max(before.start_ms, observation.read_from_ms) if before else 0
+    if read_ms * OWN_PART >= known.ms or known.ms < OWN_PART * LEAST_OWN_MS:
+        return None
+    if observation.now.calls < OWN_PART * thresholds.min_calls:
+        return None
+    return Span(known.start_ms, known.start_ms + known.ms // OWN_PART)
+
+
+def parted(observation: Observation, own: Span) -> Observation:
+    """Divide a window into its beginning, as baseline, and the rest, by its buckets: no call is read again for it.
+
+    Answers are slow in both by the measure of the whole window, and its percentiles are taken for those of the parts.
+    """
+    window, step = observation.window, observation.bucket_ms
+    at_ms = own.end_ms - (own.end_ms - window.span.start_ms) % step
+    cells = tuple(cell._replace(period="before") if cell.bucket_ms < at_ms else cell for cell in observation.cells)
+    return replace(
+        observation,
+        window=replace(
+            window, span=Span(at_ms, window.span.end_ms), baseline=Span(own.start_ms, at_ms), stepped_back=False
+        ),
+        now=_sum_of(cells, "now", observation.now),
+        before=_sum_of(cells, "before", observation.now),
+        cells=cells,
+        feedback=tuple(replace(row, period="before") if row.bucket_ms < at_ms else row for row in observation.feedback),
+        between=None,
+    )
+
+
+def _sum_of(cells: Sequence[Cell], period: Period, whole: CallStats) -> CallStats:
+    calls = failures = 0
+    for cell in cells:
+        if cell.period == period:
+            calls += cell.calls
+            failures += 0 if cell.ok else cell.calls
+    return replace(whole, calls=calls, failures=failures)
+
+
+def shortened(own: Span, began_ms: int) -> Span | None:
+    """Give the part of such a beginning that lies before something went wrong in it; None when it is too short."""
+    end_ms = max(own.start_ms, began_ms - min(LEAD_MS, (began_ms - own.start_ms) // 4))
+    return Span(own.start_ms, end_ms) if end_ms - own.start_ms >= LEAST_OWN_MS else None
 
 
 def probe(baseline: Span) -> Span:

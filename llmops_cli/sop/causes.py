@@ -1,38 +1,121 @@
-"""From cells to causes: what rose, in which combination of values, and what it looks like inside.
+"""From cells to causes: what rose, in which combination of values, since when.
 
 Failures are localized once per error family (a code is no dimension: every call that has one failed), then what is left
-over together; slow calls on their own; demand, and ratings, only when nothing failed or slowed.
+over together; slow calls on their own; demand, and ratings, only when nothing failed or slowed. An incident that was
+found always has its cause here, with the start and the drivers that `status` gives it.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from llmops_cli.evidence import DIMENSIONS, Cell, Message, Observation, Where
-from llmops_cli.report import CauseRow
+from llmops_cli.evidence import Observation, Thresholds, Where
+from llmops_cli.knowledge.errors import FAMILIES, is_rate_limit
+from llmops_cli.knowledge.thresholds import USUAL_SLOW_SHARE
+from llmops_cli.report import CauseRow, Incident
+from llmops_cli.sop import failures
+from llmops_cli.sop.finding import contains
+from llmops_cli.sop.inside import error_name, notes
+from llmops_cli.sop.ledger import Ledger
 from llmops_cli.sop.localize import Cause, Leaf, localize
-from llmops_cli.sop.measured import Counts, Measured, family_of, in_order, inside, measured
-from llmops_cli.sop.shifts import demand, negative
+from llmops_cli.sop.measured import Counts, Measured, in_order, inside, measured
+from llmops_cli.sop.shifts import demand, demand_of, negative, negative_in
+
+__all__ = ["compared", "error_name", "excess_failures", "find_causes"]
 
 MOST_CAUSES = 6
-CHILD_CALLS = 20
-"""A child's own rate is shown from this many calls on."""
 MOSTLY = 0.8
 """Where fewer of the calls than this got past the other faults, a rate among them is looked at twice."""
+CERTAIN = 0.95
+"""Incidents are certain: they are found with more evidence than a cause needs."""
 
 
-def find_causes(observation: Observation, data: Measured | None = None) -> tuple[CauseRow, ...]:
+def find_causes(
+    observation: Observation,
+    data: Measured | None = None,
+    incidents: Sequence[Incident] = (),
+    thresholds: Thresholds = Thresholds(),  # noqa: B008 - frozen
+) -> tuple[CauseRow, ...]:
     """Find the combinations that explain what rose: failures first, most of the excess first; then slow calls.
 
     When neither rose, demand: combinations with far more calls than before, or far fewer; and where users reject
-    answers more than they did.
+    answers more than they did. Each of the `incidents` of the same observation has a cause, and comes before what is
+    none.
     """
-    data = data or measured(observation)
-    rows = [*_failures(observation, data), *_slow(observation, data)]
-    return tuple((rows or [*negative(observation, data), *demand(observation, data)])[:MOST_CAUSES])
+    data = data or compared(observation, [one.started_at for one in incidents])
+    observation = observation.basis
+    rows = [*_failures(data), *_slow(data)]
+    if not rows and not any(incident.type in FAMILIES or incident.type == "latency" for incident in incidents):
+        rows = [*negative(observation, data), *demand(data)]
+    driving = [driver.where for incident in incidents for driver in incident.drivers]
+    rows = [row for row in rows if not _of_resource(row, incidents) and not (_is_demand(row) and row.where in driving)]
+    told = [(row, _incident_of(row, incidents)) for row in rows]
+    known = {id(incident) for _, incident in told if incident is not None}
+    more = (one for one in incidents if id(one) not in known and one.type != "no_data")
+    told += [(_row_of(observation, data, one), one) for one in more]
+    told.sort(key=lambda pair: pair[1] is None)
+    ledger = Ledger(observation, thresholds) if any(incident is None for _, incident in told) else None
+    return tuple(_told(observation, data, row, incident, ledger, rows) for row, incident in told[:MOST_CAUSES])
+
+
+def compared(observation: Observation, began: Iterable[datetime | None]) -> Measured:
+    """Sum what is compared: a window with its baseline; one that has but its own beginning since things began."""
+    from_ms = min((round(at.timestamp() * 1000) for at in began if at is not None), default=None)
+    return measured(observation.basis, from_ms if observation.own is not None else None)
+
+
+def _incident_of(row: CauseRow, incidents: Sequence[Incident]) -> Incident | None:
+    """Find the incident that a cause explains: of its kind, in the same scope, or one around it or inside it."""
+    same = [one for one in incidents if one.type == row.family and one.hypothesis.id != "hypothesis.mixed"]
+    exact = (one for one in same if dict(one.scope) == dict(row.where))
+    near = (one for one in same if contains(one.scope, row.where) or contains(row.where, one.scope))
+    return next(exact, None) or next(near, None)
+
+
+def _is_demand(row: CauseRow) -> bool:
+    return row.measure == "calls"
+
+
+def _of_resource(row: CauseRow, incidents: Sequence[Incident]) -> bool:
+    """Whether a cause is but a part of a limited resource, which its incident names whole."""
+    near = _incident_of(row, incidents)
+    return near is not None and is_rate_limit(row.family) and dict(near.scope) != dict(row.where)
+
+
+def _row_of(observation: Observation, data: Measured, incident: Incident) -> CauseRow:
+    """Make a cause of an incident that no combination was found for."""
+    if incident.type == "negative_feedback":
+        return negative_in(observation, data, incident.scope, 1.0, CERTAIN)
+    if incident.hypothesis.id == "hypothesis.mixed":
+        return _row(data, Cause({}, 1.0, CERTAIN), replace(_failed_with(("",)), family=""), 0.0)
+    if incident.type in FAMILIES or incident.type == "latency":
+        measure = _SLOW if incident.type == "latency" else _failed_with((incident.type,))
+        return _row(data, Cause(incident.scope, 1.0, CERTAIN), measure, _excess(data, measure))
+    return demand_of(data, incident.scope, incident.type, CERTAIN)
+
+
+def _told(  # noqa: PLR0917 - one call, in one place
+    observation: Observation,
+    data: Measured,
+    row: CauseRow,
+    incident: Incident | None,
+    ledger: Ledger | None,
+    rows: Sequence[CauseRow],
+) -> CauseRow:
+    """Complete a cause: since when, who drives it, and what it looks like inside."""
+    if incident is not None:
+        row = replace(
+            row, started_at=incident.started_at, started_before=incident.started_before, drivers=incident.drivers
+        )
+    elif row.measure == "failures" and row.family and ledger is not None:
+        started_ms, before_ms = failures.began_in(ledger, row.family, row.where)
+        at, before = (None if ms is None else observation.window.at(ms) for ms in (started_ms, before_ms))
+        row = replace(row, started_at=at, started_before=before)
+    explained = {one.family for one in rows} if not row.family else set()
+    return replace(row, notes=notes(observation, data, row, incident, explained))
 
 
 def excess_failures(data: Measured) -> float:
@@ -88,27 +171,29 @@ def _excess(data: Measured, measure: _Measure) -> float:
 # --- failures and slow calls ------------------------------------------------------------------------------------------
 
 
-def _failures(observation: Observation, data: Measured) -> list[CauseRow]:
+def _failures(data: Measured) -> list[CauseRow]:
     families = sorted({family for counts in data.now.values() for family in counts.failures if family})
     # Shares are of the whole excess, family by family: one that fell must not make up for one that rose.
     whole = sum(_excess(data, _failed_with((family,))) for family in families)
     rows: list[CauseRow] = []
     unexplained = []
     for family in families:
-        found = _rows(observation, data, _failed_with((family,)), whole)
+        found = _rows(data, _failed_with((family,)), whole)
         rows += found
         if not found:
             unexplained.append(family)
     if len(unexplained) > 1:
-        rows += _rows(observation, data, _failed_with(tuple(unexplained)), whole)
+        rows += _rows(data, _failed_with(tuple(unexplained)), whole)
     return sorted(rows, key=lambda row: (-row.explains, -row.confidence, row.family, sorted(row.where.items())))
 
 
-def _slow(observation: Observation, data: Measured) -> list[CauseRow]:
-    return _rows(observation, data, _SLOW, _excess(data, _SLOW))
+def _slow(data: Measured) -> list[CauseRow]:
+    rows = _rows(data, _SLOW, _excess(data, _SLOW))
+    # Without a baseline an answer counts as slow above a threshold, and a few are so by nature.
+    return [row for row in rows if data.has_baseline or (row.failure_rate or 0.0) >= USUAL_SLOW_SHARE]
 
 
-def _rows(observation: Observation, data: Measured, measure: _Measure, whole: float) -> list[CauseRow]:
+def _rows(data: Measured, measure: _Measure, whole: float) -> list[CauseRow]:
     nothing = Counts()
     leaves = []
     for where in data.combinations():
@@ -121,8 +206,7 @@ def _rows(observation: Observation, data: Measured, measure: _Measure, whole: fl
         at_risk = sum(measure.at_risk(counts) for where, counts in data.now.items() if inside(where, cause.where))
         if at_risk < MOSTLY * row.calls and not _rose(row):
             continue
-        notes = (*_code_notes(observation, row, measure.families), *_children(data, row, measure))
-        rows.append(replace(row, notes=notes))
+        rows.append(row)
     return rows
 
 
@@ -155,84 +239,3 @@ def _row(data: Measured, cause: Cause, measure: _Measure, whole: float) -> Cause
         measure=measure.name,
         baseline_failure_rate=before,
     )
-
-
-# --- what a cause looks like inside -----------------------------------------------------------------------------------
-
-
-def _code_notes(observation: Observation, row: CauseRow, families: tuple[str, ...]) -> tuple[Message, ...]:
-    """Name the codes behind the failures; that one hits every call since a moment is worth its own words."""
-    if not families:
-        return ()
-    codes: Counter[str] = Counter()
-    for cell in _cells(observation, row.where):
-        if not cell.ok and family_of(cell) in families:
-            codes[error_name(cell)] += cell.calls
-    if not codes:
-        return ()
-    ranked = sorted(codes.items(), key=lambda item: (-item[1], item[0]))
-    since = since_ms(observation, row, families)
-    after = [cell for cell in _cells(observation, row.where) if since is None or cell.bucket_ms > since]
-    calls = sum(cell.calls for cell in after)
-    bad = sum(cell.calls for cell in after if not cell.ok and error_name(cell) == ranked[0][0])
-    clock = clock_text(observation, since)
-    if calls and bad >= 0.99 * calls:
-        return (Message("drill.every_call", {"code": ranked[0][0], "since": clock}),)
-    first = Message("drill.code", {"code": ranked[0][0], "calls": ranked[0][1], "since": clock})
-    others = sum(count for _, count in ranked[1:])
-    more = Message("drill.more_codes", {"count": len(ranked) - 1, "calls": others})
-    return (first, more) if others else (first,)
-
-
-def _children(data: Measured, row: CauseRow, measure: _Measure) -> tuple[Message, ...]:
-    """By which further dimension the cause was looked at, and found to have risen alike."""
-    notes = []
-    for dimension in DIMENSIONS:
-        if dimension in row.where:
-            continue
-        by_value: dict[str, list[Counts]] = defaultdict(list)
-        for where, counts in data.now.items():
-            if inside(where, row.where):
-                by_value[getattr(where, dimension)].append(counts)
-        sums = sorted((_sum(counts, measure) for counts in by_value.values()), reverse=True)
-        rates = [bad / calls for calls, bad in sums if calls >= CHILD_CALLS]
-        if len(rates) > 1 and min(rates) >= 0.5 * max(rates) > 0:
-            shown = ", ".join(f"{rate:.0%}".replace("%", " %") for rate in rates[:4])
-            notes.append(Message("drill.alike", {"dimension": dimension, "values": len(rates), "rates": shown}))
-    return tuple(notes)
-
-
-def _cells(observation: Observation, where: Mapping[str, str]) -> Iterator[Cell]:
-    return (cell for cell in observation.cells if cell.period == "now" and inside(cell.where, where))
-
-
-def error_name(cell: Cell) -> str:
-    """Status and code of a failed cell, as in `429 Throttling.RateQuota`; "no answer" when it has neither."""
-    status = "" if cell.status_code is None or cell.status_code <= 0 else str(cell.status_code)
-    return " ".join(filter(None, (status, cell.error_code))) or "no answer"
-
-
-def since_ms(observation: Observation, row: CauseRow, families: tuple[str, ...] = ()) -> int | None:
-    """When the cause's failures began inside the window; None when it had them from its first bucket on."""
-    wanted = families or ((row.family,) if row.family else ())
-    calls: Counter[int] = Counter()
-    bad: Counter[int] = Counter()
-    first: dict[int, int] = {}
-    for cell in _cells(observation, row.where):
-        calls[cell.bucket_ms] += cell.calls
-        if not cell.ok and (not wanted or family_of(cell) in wanted):
-            bad[cell.bucket_ms] += cell.calls
-            first[cell.bucket_ms] = min(cell.first_ms, first.get(cell.bucket_ms, cell.first_ms))
-    threshold = 0.5 * (row.failure_rate or 0.0)
-    for place, bucket in enumerate(sorted(calls)):
-        if bad[bucket] and bad[bucket] >= threshold * calls[bucket]:
-            return first[bucket] if place else None
-    return None
-
-
-def clock_text(observation: Observation, ms: int | None) -> str | None:
-    """Return a time of day in the window's zone; with the date when the window is longer than a day."""
-    if ms is None:
-        return None
-    long = observation.window.span.ms > 86_400_000
-    return observation.window.at(ms).strftime("%Y-%m-%d %H:%M:%S" if long else "%H:%M:%S")

@@ -5,36 +5,47 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from llmops_cli.evidence import DIMENSIONS, Filters, Message, Observation, Slice, Where
 from llmops_cli.knowledge.errors import family_title, is_rate_limit
+from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.report import BaselineSlice, CauseRow, DrillData, DrillRow
-from llmops_cli.sop.causes import clock_text, excess_failures, find_causes, since_ms
+from llmops_cli.sop.causes import compared, excess_failures, find_causes
 from llmops_cli.sop.commandline import command, option, scope_options
 from llmops_cli.sop.finding import named
-from llmops_cli.sop.measured import Counts, Measured, measured
+from llmops_cli.sop.inside import since_text
+from llmops_cli.sop.measured import Counts, Measured, scale_of
 
 JOINED = " × "
+STEADY = 1.2
+"""A rate that grew by less than this is as it was."""
 
 
 def drill(
-    observation: Observation, slices: Sequence[Slice], by: tuple[str, ...], *, next_options: str = ""
+    observation: Observation,
+    slices: Sequence[Slice],
+    by: tuple[str, ...],
+    *,
+    causes: Sequence[CauseRow] | None = None,
+    next_options: str = "",
 ) -> DrillData:
-    """Compare each value of `by` with its baseline, and find the combinations that explain the change.
+    """Compare each value of `by` with its baseline, and tell which combinations explain the change.
 
     `slices` are the calls per combination of `by`. Without `by` the most telling dimension is taken and named in the
     answer; its rows come from `slices` when these are by that dimension (see `telling_dimension`), else from the
-    cells, and then have no p95. `next_options` (as it stands in a shell) is appended to every next command.
+    cells, and then have no p95. `causes` are those of `find_causes`, sought here when they are not given.
+    `next_options` (as it stands in a shell) is appended to every next command.
     """
-    data = measured(observation)
-    causes = find_causes(observation, data)
+    causes = find_causes(observation) if causes is None else tuple(causes)
+    data = compared(observation, [cause.started_at for cause in causes])
     if not by:
-        by = (telling_dimension(observation),)
+        by = (telling_dimension(observation, causes),)
         if any(tuple(one.where) != by for one in slices) or not slices:
             slices = _slices(data, by[0])
     return DrillData(
         by=by,
-        rows=_rows(observation, data, slices, by, slow=bool(causes) and causes[0].measure == "slow"),
+        rows=_rows(observation, slices, by, measure=_measure(causes, by)),
         causes=causes,
         excess_failures=round(excess_failures(data)),
         paste=_paste(observation, causes),
@@ -42,15 +53,19 @@ def drill(
     )
 
 
-def telling_dimension(observation: Observation) -> str:
+def telling_dimension(observation: Observation, causes: Sequence[CauseRow] | None = None) -> str:
     """Return the dimension one of whose values explains most: what `drill` shows when it is not asked for one.
 
-    It is one of those that the first cause names, if there is one. Each value is scored by the likelihood of its rise
-    against all the rest; without any failure, by its calls' rise.
+    It is that of who drives the first cause, else one of those that the cause names, if there is one. Each value is
+    scored by the likelihood of its rise against all the rest; without any failure, by its calls' rise.
     """
-    data = measured(observation)
-    causes = find_causes(observation, data)
+    causes = find_causes(observation) if causes is None else causes
+    data = compared(observation, [cause.started_at for cause in causes])
     named = tuple(causes[0].where) if causes else ()
+    if causes and causes[0].drivers:
+        named = tuple(causes[0].drivers[0].where)
+    if causes and causes[0].measure == "negative" and named:
+        return named[-1]  # an app's modules tell more than the app
     return named[0] if len(named) == 1 else _most_telling(data, named or DIMENSIONS)
 
 
@@ -112,12 +127,20 @@ def _slices(data: Measured, dimension: str) -> list[Slice]:
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
+def _measure(causes: Sequence[CauseRow], by: tuple[str, ...]) -> str:
+    """Choose what the rows are sorted by: what the first cause counts, or the demand of who drives it."""
+    if causes and causes[0].drivers and by == tuple(causes[0].drivers[0].where):
+        return "tokens" if causes[0].drivers[0].tokens else "calls"
+    return causes[0].measure if causes else "failures"
+
+
 def _rows(
-    observation: Observation, data: Measured, slices: Sequence[Slice], by: tuple[str, ...], *, slow: bool
+    observation: Observation, slices: Sequence[Slice], by: tuple[str, ...], *, measure: str
 ) -> tuple[DrillRow, ...]:
     """Sort by who explains the change: excess failures, then excess calls, then calls.
 
-    Where the change is that answers became `slow`, first by how much longer they take, times how many they are.
+    Where the change is that answers became slow, first by how much longer they take, times how many they are; where
+    ratings turned negative, by these; where demand changed, by how many calls are missing or came on top.
     """
     by_code = "error_code" in by
     if by_code:  # the calls that succeeded are no value of this dimension
@@ -125,22 +148,40 @@ def _rows(
     failures = sum(one.failures for one in slices)
     calls = sum(one.calls for one in slices)
     before_calls = sum(one.before_calls for one in slices)
-    compared = observation.before is not None
+    has_baseline, scale = observation.before is not None, scale_of(observation, observation.window.span.start_ms)
     # Without a baseline, a value is compared with all values together.
     usual = sum(one.before_failures for one in slices) / before_calls if before_calls else failures / max(1, calls)
+    rated = _rated(observation, by)
     ranked = []
     for one in slices:
-        more_calls = one.calls - one.before_calls * data.scale if compared else 0.0
+        more_calls = one.calls - one.before_calls * scale if has_baseline else 0.0
+        ratings, negative = rated.get(tuple(one.where.get(name, "") for name in by), (0, 0))
         if by_code:
-            excess = one.failures - one.before_failures * data.scale if compared else float(one.failures)
+            excess = one.failures - one.before_failures * scale if has_baseline else float(one.failures)
+        elif measure == "slow":
+            excess = one.calls * ((one.p95_ms or 0.0) - (one.before_p95_ms or one.p95_ms or 0.0))
+        elif measure == "negative":
+            excess = float(negative)
+        elif measure in ("calls", "tokens"):
+            excess = abs(more_calls) if measure == "calls" else float(one.total_tokens)
         else:
             rate = one.before_failures / one.before_calls if one.before_calls else usual
             excess = one.failures - one.calls * rate
-        if slow and not by_code:
-            excess = one.calls * ((one.p95_ms or 0.0) - (one.before_p95_ms or one.p95_ms or 0.0))
-        row = _row(one, by, failures, compared=compared)
+        row = replace(_row(one, by, failures, compared=has_baseline), ratings=ratings, negative=negative)
         ranked.append((-excess, -more_calls, -one.calls, row.value, row))
     return tuple(row for *_, row in sorted(ranked, key=lambda item: item[:4]))
+
+
+def _rated(observation: Observation, by: tuple[str, ...]) -> dict[tuple[str, ...], tuple[int, int]]:
+    """Ratings, and the negative ones of them, of each value in the window."""
+    sums: dict[tuple[str, ...], tuple[int, int]] = {}
+    if set(by) <= set(DIMENSIONS):
+        for row in observation.feedback:
+            if row.period == "now":
+                key = tuple(getattr(row.where, name) for name in by)
+                ratings, negative = sums.get(key, (0, 0))
+                sums[key] = (ratings + row.up + row.down, negative + row.down)
+    return sums
 
 
 def _row(one: Slice, by: tuple[str, ...], failures: int, *, compared: bool) -> DrillRow:
@@ -166,30 +207,38 @@ def _paste(observation: Observation, causes: Sequence[CauseRow]) -> Message:
     if not causes:
         now = observation.now
         if not now.calls:
-            return Message("drill.paste_no_calls", {})
+            return Message("drill.paste_no_calls" if observation.matched_by_filters else "headline.no_match")
         return Message("drill.paste_nothing", {"calls": now.calls, "rate": now.failure_rate})
     values: dict[str, str | int | float | None] = {"more": len(causes) - 2 if len(causes) > 2 else None}
     for number, row in enumerate(causes[:2], start=1):
         values |= {
             f"what_{number}": _what(row),
             f"scope_{number}": _scope(row.where, observation.filters),
-            f"explains_{number}": row.explains,
+            f"explains_{number}": row.explains if _rose(row) else None,
             f"failures_{number}": row.failures,
             f"calls_{number}": row.calls,
             f"rate_{number}": row.failure_rate,
             f"elsewhere_{number}": row.elsewhere_failure_rate,
-            f"since_{number}": clock_text(observation, since_ms(observation, row)),
+            f"since_{number}": since_text(observation, row),
+            f"driver_{number}": scope_text(row.drivers[0].where) if row.drivers else None,
         }
     kind = causes[0].measure
-    if kind == "calls":
-        return Message("drill.paste_demand", values | dict(causes[0].notes[0].values))
-    return Message(f"drill.paste_{kind}", values)
+    # What the first note says with numbers, the paragraph needs too.
+    first = causes[0].notes[0].values if causes[0].notes and kind in ("calls", "slow") else {}
+    return Message(f"drill.paste_{'demand' if kind == 'calls' else kind}", {**first, **values})
+
+
+def _rose(row: CauseRow) -> bool:
+    """Whether there is an excess that a cause can have a part of: failures may be many and steady."""
+    return row.baseline_failure_rate is None or (row.failure_rate or 0.0) > STEADY * row.baseline_failure_rate
 
 
 def _what(row: CauseRow) -> str:
     """Return the error's own name where one code stands out, else the family's."""
-    code = next((note.values.get("code") for note in row.notes if "code" in note.values), None)
-    if isinstance(code, str):
+    code, calls = next(
+        ((n.values["code"], n.values.get("calls", row.failures)) for n in row.notes if "code" in n.values), (None, 0)
+    )
+    if isinstance(code, str) and (row.family or float(calls or 0) >= 0.5 * row.failures):
         return code
     return family_title(row.family) if row.family else "failures of several kinds"
 

@@ -17,6 +17,8 @@ Measure = Literal["calls", "tokens"]
 Key = tuple[tuple[int, str], ...]
 NEARLY_ALL = 0.12
 """A further dimension may leave out this part of the rise at most."""
+RIVAL_SHARE = 0.05
+"""Whoever brings this part of the rise is somebody to be compared with."""
 SAYS_MORE = 0.08
 """And must set the driver apart from ordinary demand by this much more."""
 
@@ -88,10 +90,11 @@ def _standing_out(by_where: Mapping[Where, Growth], whole: Growth, free: Sequenc
     best: Key = ()
     best_surplus = best_share = 0.0
     for width in range(1, len(free) + 1):
-        for key, part in _parts(by_where, free, width).items():
+        parts = _parts(by_where, free, width)
+        for key, part in parts.items():
             share = part.rise / whole.rise
             surplus = share - (part.before / whole.before if whole.before else 0.0)
-            if share < DRIVER_SHARE or surplus <= 0 or not _outgrew(part, whole):
+            if share < DRIVER_SHARE or surplus <= 0 or not _outgrew_everyone(key, parts, whole):
                 continue
             if best and len(best) < width and not (set(best) < set(key) and share > best_share - NEARLY_ALL):
                 continue
@@ -100,13 +103,27 @@ def _standing_out(by_where: Mapping[Where, Growth], whole: Growth, free: Sequenc
     return best, best_share
 
 
-def _outgrew(part: Growth, whole: Growth) -> bool:
-    """Tell whether a part grew clearly more than the rest did; a part that is all there is has no rest to outgrow."""
+def _outgrew_everyone(key: Key, parts: Mapping[Key, Growth], whole: Growth) -> bool:
+    """Tell whether a part grew clearly more than all the rest did, and than each other one that brings calls too.
+
+    The rest alone would not do: where one caller falls silent, all the others outgrow it.
+    """
+    part = parts[key]
     rest = Growth(*(all_of - own for all_of, own in zip(whole, part, strict=True)))
-    if rest.before_calls < 1 and rest.calls < 1:
+    if rest.before_calls < 1 and rest.calls < 1:  # a part that is all there is has nobody to outgrow
         return False
-    ratio = (part.now / max(part.before, part.now / 1000)) / (max(rest.now, 1.0) / max(rest.before, 1.0))
-    counts = (part.calls, part.before_calls, rest.calls, rest.before_calls)
+    pattern = [place for place, _ in key]
+    rivals = [
+        other
+        for theirs, other in parts.items()
+        if theirs != key and other.rise >= RIVAL_SHARE * whole.rise and [place for place, _ in theirs] == pattern
+    ]
+    return all(_outgrew(part, other) for other in (rest, *rivals))
+
+
+def _outgrew(part: Growth, other: Growth) -> bool:
+    ratio = (part.now / max(part.before, part.now / 1000)) / (max(other.now, 1.0) / max(other.before, 1.0))
+    counts = (part.calls, part.before_calls, other.calls, other.before_calls)
     scatter = math.sqrt(sum(TRAFFIC_DISPERSION / max(1.0, count) for count in counts))
     return math.log(ratio) >= max(math.log(OUTGROWN), OUTGROWN_Z * scatter)
 

@@ -18,7 +18,7 @@ from typing import Any
 from llmops_cli.evidence import Cell, Demand, Limit, Message, Observation
 from llmops_cli.knowledge.errors import classify
 from llmops_cli.knowledge.request import FIELDS, MAX_REQUEST_IDS
-from llmops_cli.knowledge.sentences import sentence
+from llmops_cli.knowledge.sentences import listed, sentence
 from llmops_cli.report import Incident, QuotaRow
 
 MARGIN = 1.3
@@ -89,7 +89,7 @@ def expansion_fields(
         "workspace": workspace or sentence(Message("expand.all_workspaces"), lang),
         "limit_source": None if limit.source == "unknown" else limit.source,
         "reason": _reason(seen, current, wanted, lang),
-        "window": _from_to(observation.window.at, observation.window.span.start_ms, observation.window.span.end_ms),
+        "window": from_to(observation.window.at, observation.window.span.start_ms, observation.window.span.end_ms),
         "peak_window": list(seen.peak_windows),
         "calls": seen.calls,
         "failures": seen.refused,
@@ -102,6 +102,20 @@ def expansion_fields(
         values |= {f"current_{half}": current[half], f"wanted_{half}": wanted[half], f"peak_{half}": peak[half]}
     fields = {name: values[name] for name in FIELDS if values[name] not in (None, "", [])}
     return fields, _missing(fields, seen)
+
+
+def unneeded(fields: Mapping[str, Any], warning: float) -> tuple[Message, ...]:
+    """Return why a higher limit would not help: nothing was refused for it, and it is far from reached.
+
+    `warning` is the share of a limit from which a level is worth a warning.
+    """
+    if fields.get("failures"):
+        return ()
+    pairs = ((fields.get(f"peak_{half}"), fields.get(f"current_{half}")) for half in ("rpm", "tpm"))
+    level = max((peak / limit for peak, limit in pairs if peak and limit), default=None)
+    if level is not None and level >= warning:
+        return ()
+    return (Message("expand.not_needed", {"model": fields["model"], "level": level}),)
 
 
 def _missing(fields: Mapping[str, Any], seen: _Seen) -> tuple[str, ...]:
@@ -167,7 +181,7 @@ def _busy(observation: Observation, cells: Sequence[Cell], demand: Demand | None
     if not load or observation.bucket_ms <= 0:
         if demand is None or not demand.rpm_peak:
             return ()
-        return (_from_to(observation.window.at, demand.peak_ms, demand.peak_ms + 60_000),)
+        return (from_to(observation.window.at, demand.peak_ms, demand.peak_ms + 60_000),)
     stretches: list[tuple[int, int, int]] = []
     for start in sorted(bucket for bucket, calls in load.items() if calls >= _BUSY * max(load.values())):
         end = start + observation.bucket_ms
@@ -177,7 +191,7 @@ def _busy(observation: Observation, cells: Sequence[Cell], demand: Demand | None
         else:
             stretches.append((start, end, load[start]))
     largest = sorted(stretches, key=lambda stretch: -stretch[2])[:_STRETCHES]
-    return tuple(_from_to(observation.window.at, start, end) for start, end, _ in sorted(largest))
+    return tuple(from_to(observation.window.at, start, end) for start, end, _ in sorted(largest))
 
 
 def _since(
@@ -232,29 +246,38 @@ def _impact(
     """Say what the engineer knows, then who is hit, how much, and since when."""
     peaks = ((seen.peak_rpm, current["rpm"]), (seen.peak_tpm, current["tpm"]))
     levels = [peak / limit for peak, limit in peaks if peak and limit]
+    who, more = named(seen.hit, lang)
     values: dict[str, str | int | float | None] = {
         "failures": seen.refused,
         "calls": seen.calls,
         "rate": seen.refused / seen.calls if seen.calls else None,
-        "who": ", ".join(seen.hit[:_NAMED]),
-        "more": len(seen.hit) - _NAMED if len(seen.hit) > _NAMED else None,
+        "who": who,
+        "more": more,
         "since": None if since is None else since.isoformat(" ", "seconds"),
         "level": max(levels, default=None),
     }
-    shown = None
     if seen.refused:
-        shown = sentence(Message("expand.impact", values), lang)
-    elif seen.calls:
-        shown = sentence(Message("expand.impact_near", values), lang)
+        return with_impact(impact, Message("expand.impact", values), lang)
+    return with_impact(impact, Message("expand.impact_near", values) if seen.calls else None, lang)
+
+
+def with_impact(impact: str | None, shown: Message | None, lang: str) -> str | None:
+    """Join what the engineer knows of the business with what the log shows; None when nothing is known."""
     known = impact.rstrip(".。 ") if impact else None
-    return ". ".join(part for part in (known, shown) if part) or None
+    parts = [part for part in (known, None if shown is None else sentence(shown, lang)) if part]
+    return listed(parts, lang, by="request.and_then") or None
+
+
+def named(names: Sequence[str], lang: str) -> tuple[str, int | None]:
+    """Return the first few names as a list, and how many more there are (None: these are all)."""
+    return listed(names[:_NAMED], lang), len(names) - _NAMED if len(names) > _NAMED else None
 
 
 def _positive(limit: float | None) -> int | None:
     return None if limit is None or not 0 < limit < math.inf else round(limit)
 
 
-def _from_to(at: Callable[[int], datetime], start_ms: int, end_ms: int) -> str:
+def from_to(at: Callable[[int], datetime], start_ms: int, end_ms: int) -> str:
     """`2025-07-09 14:12:24 – 14:27:24 +08:00`: one date when both ends share it, the offset once."""
     start, end = at(start_ms), at(end_ms)
     same_day = start.date() == end.date() and start.utcoffset() == end.utcoffset()

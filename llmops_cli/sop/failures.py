@@ -21,7 +21,7 @@ from llmops_cli.sop import counted
 from llmops_cli.sop.finding import Finding, clock
 from llmops_cli.sop.ledger import Ledger, at, inside, members, total
 from llmops_cli.sop.onset import LOOK_BACK, began, known_from, moments
-from llmops_cli.sop.rises import LEAST_SCORE, Bar, Rise, rises
+from llmops_cli.sop.rises import LEAST_SCORE, Bar, Rise, measured, rises
 from llmops_cli.sop.scope import EVERY_PATTERN, RESOURCE_PATTERNS
 from llmops_cli.sop.significance import certain, wilson
 
@@ -40,6 +40,7 @@ _PREFER: Mapping[str, tuple[str, ...]] = {
 }
 _PLATFORM = ("model", "workspace", "app", "module")
 MAIN_CODES = 3
+MAIN_KINDS = 4
 SAMPLE_LENGTH = 160
 LEAST_KIND = 0.05
 """A family with a smaller part of all failures is not counted among the kinds of a mixture."""
@@ -86,7 +87,7 @@ def _finding(ledger: Ledger, family: str, rise: Rise) -> Finding | None:
     if not cells:
         return None
     first_ms, last_ms = min(cell.first_ms for cell in cells), max(cell.last_ms for cell in cells)
-    if last_ms - first_ms < LEAST_LASTING_MS:
+    if last_ms - first_ms < LEAST_LASTING_MS and not _spoils(ledger, rise.hits):
         return None
     started_ms, before_ms = onset(ledger, family, rise, last_ms - first_ms)
     ended_ms = _ended(ledger, rise, last_ms)
@@ -102,6 +103,11 @@ def _finding(ledger: Ledger, family: str, rise: Rise) -> Finding | None:
         certainty=rise.score,
         ended_ms=ended_ms,
     )
+
+
+def _spoils(ledger: Ledger, failures: int) -> bool:
+    """Whether so many failures make the whole window critical: then it is not well, however short they took."""
+    return wilson(failures, ledger.observation.now.calls, 2.6)[0] >= ledger.thresholds.failure_rate.critical
 
 
 def _cells(ledger: Ledger, family: str, rise: Rise) -> list[Cell]:
@@ -130,6 +136,18 @@ def onset(ledger: Ledger, family: str, rise: Rise, lasted_ms: int) -> tuple[int 
     if began_ms is None:
         began_ms = ledger.slots[rise.start].start_ms
     return known_from(ledger, began_ms, max(3 * ledger.observation.bucket_ms // 2, 2 * lasted_ms // max(1, rise.hits)))
+
+
+def began_in(ledger: Ledger, family: str, scope: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """When failures of a family began in a scope, as `onset` says; (None, None) where they did not rise."""
+    rise = measured(
+        ledger.failures(family), bar_for(family, ledger), scope, ledger.first_now,
+        has_baseline=ledger.before_minutes > 0,
+    )  # fmt: skip
+    cells = _cells(ledger, family, rise) if rise is not None else []
+    if rise is None or not cells:
+        return None, None
+    return onset(ledger, family, rise, max(c.last_ms for c in cells) - min(c.first_ms for c in cells))
 
 
 def _ended(ledger: Ledger, rise: Rise, last_ms: int) -> int | None:
@@ -212,34 +230,50 @@ def _mixed(ledger: Ledger) -> list[Finding]:
     low = wilson(failures, calls, 2.6)[0]
     if failures < MIN_FAILURES or calls < ledger.thresholds.min_calls or low < band.warning or not every:
         return []
-    if max(cell.last_ms for cell in every) - min(cell.first_ms for cell in every) < LEAST_SPREAD_MS:
+    spread_ms = max(cell.last_ms for cell in every) - min(cell.first_ms for cell in every)
+    if spread_ms < LEAST_SPREAD_MS and not _spoils(ledger, failures):
         return []
     sizes = {family: sum(c.calls for c in cells if c.period == "now") for family, cells in ledger.families.items()}
-    largest = max(sizes, key=lambda family: (sizes[family], family))
+    ranked = sorted(sizes, key=lambda family: (-sizes[family], family))
+    kinds, largest = [family for family in ranked if sizes[family] >= LEAST_KIND * failures], ranked[0]
     before = ledger.observation.before
     rise = Rise(
         {}, ledger.first_now, len(ledger.slots), calls, failures,
         before.calls if before else 0, before.failures if before else 0,
         band.warning, certain(failures, calls, band.warning),
     )  # fmt: skip
-    since_ms = None if before is None or before.failure_rate > 0.5 * rise.share else ledger.span.start_ms
-    kinds = sum(size >= LEAST_KIND * failures for size in sizes.values())
+    steady = before is not None and before.failure_rate > 0.5 * rise.share
+    started_ms, before_ms = (None, ledger.start_ms) if steady else _first_of_all(ledger, rise.share)
     evidence = _evidence(ledger, largest, rise, every, None)
-    if kinds > 1:
-        before_rate = before.failure_rate if before is not None and since_ms is None and before.calls else None
-        evidence[0] = Message("evidence.mixed", {**evidence[0].values, "kinds": kinds, "before_rate": before_rate})
+    if len(kinds) > 1:
+        before_rate = before.failure_rate if before is not None and steady and before.calls else None
+        evidence[0] = Message("evidence.mixed", {**evidence[0].values, "kinds": len(kinds), "before_rate": before_rate})
         evidence = [message for message in evidence if message.id not in ("evidence.sample", "evidence.client_sample")]
+    parts: dict[str, str | int | float | None] = {}
+    for place, family in enumerate(kinds[:MAIN_KINDS], 1):
+        parts |= {f"kind_{place}": family.replace("_", " "), f"share_{place}": sizes[family] / failures}
     return [
         Finding(
             type=largest,
             scope={},
             severity="critical" if low >= band.critical else "warning",
-            started_ms=since_ms,
-            started_before_ms=ledger.start_ms if since_ms is None else None,
+            started_ms=started_ms,
+            started_before_ms=before_ms,
             evidence=evidence,
             failures=failures,
             calls=calls,
             certainty=rise.score,
-            hypothesis="mixed" if kinds > 1 else "",
+            hypothesis="mixed" if len(kinds) > 1 else "",
+            values=parts,
         )
     ]
+
+
+def _first_of_all(ledger: Ledger, share: float) -> tuple[int | None, int | None]:
+    """When failures of all families together became `share`; else before when."""
+    cells = [cell for cells in ledger.cells.values() for cell in cells]
+    found = moments(
+        ledger, cells, ledger.start_ms, ledger.span.end_ms, lambda cell: (cell.calls, 0 if cell.ok else cell.calls)
+    )
+    began_ms = began(found, share, BACKGROUND_RATE)
+    return known_from(ledger, ledger.start_ms if began_ms is None else began_ms, 2 * ledger.observation.bucket_ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from llmops_cli.evidence import DIMENSIONS, Filters, Message, Severity, Window
@@ -17,7 +17,7 @@ class Finding:
 
     `failures` and `calls` are those of its scope while it lasted; `certainty` is a log-likelihood ratio.
     `hypothesis` names another one than that of the type, where the facts speak for it (tables `hypothesis`,
-    `refutation` of the sentences).
+    `refutation` of the sentences); `values` are what its sentence takes besides.
     """
 
     type: str
@@ -32,6 +32,7 @@ class Finding:
     ended_ms: int | None = None
     drivers: tuple[Driver, ...] = ()
     hypothesis: str = ""
+    values: Mapping[str, str | int | float | None] = field(default_factory=dict)
 
     @property
     def since_ms(self) -> int:

@@ -17,6 +17,8 @@ SAME_START_MS = 150_000
 """Failures whose beginnings are nearer than this have one cause, when their scopes agree."""
 SLACK_MS = 180_000
 """A consequence may seem to begin a little before its cause: both times are estimates."""
+COMPANION = 0.5
+"""A family with fewer failures than this part of another's, that began with it, is its companion."""
 MOST_ALIKE = 3
 """From so many sibling scopes on, a family is one incident of their common scope."""
 
@@ -29,10 +31,10 @@ _RANK = {"critical": 0, "warning": 1, "unknown": 2, "ok": 3}
 def incidents(
     observation: Observation, rows: Sequence[QuotaRow], thresholds: Thresholds, next_options: str = ""
 ) -> tuple[Incident, ...]:
-    """Find the incidents of a window, the worst first; `rows` are its water levels."""
+    """Find the incidents of a window, the worst first; `rows` are its water levels. Filters may match nothing."""
     if not observation.now.calls:
-        return (_no_data(observation, next_options),)
-    ledger = Ledger(observation, thresholds)
+        return (_no_data(observation, next_options),) if observation.matched_by_filters else ()
+    ledger = Ledger(observation.basis, thresholds)
     return tuple(_incident(ledger, finding, next_options) for finding in findings(ledger, rows))
 
 
@@ -109,8 +111,10 @@ def _same_cause(finding: Finding, larger: Finding) -> bool:
     of_a_kind = any(finding.type in kind and larger.type in kind for kind in (_PLATFORM, _LIMITED))
     if of_a_kind and compatible(finding.scope, larger.scope):
         return finding.since_ms >= larger.since_ms - SAME_START_MS
-    near = abs(finding.since_ms - larger.since_ms) <= SAME_START_MS
-    return near and (finding.scope == larger.scope or contains(larger.scope, finding.scope))
+    # Of families that have nothing to do with each other only a common beginning tells, and none that is as large.
+    if finding.started_ms is None or larger.started_ms is None or finding.failures >= COMPANION * larger.failures:
+        return False
+    return abs(finding.since_ms - larger.since_ms) <= SAME_START_MS and contains(larger.scope, finding.scope)
 
 
 def _follows(finding: Finding, cause: Finding) -> bool:
@@ -132,16 +136,17 @@ def _follows(finding: Finding, cause: Finding) -> bool:
 def _incident(ledger: Ledger, finding: Finding, next_options: str) -> Incident:
     window, filters = ledger.window, ledger.observation.filters
     driver = finding.drivers[0].where if finding.drivers else {}
-    who = ", ".join(f"{dimension} {value}" for dimension, value in driver.items())
     values: dict[str, str | int | float | None] = {
         "scope": scope_text(finding.scope),
-        "driver": who or None,
+        "driver": scope_text(driver) if driver else None,
         "model": finding.scope.get("model"),
+        **finding.values,
     }
     evidence = list(finding.evidence)
     if finding.started_before_ms is not None:
         evidence.append(Message("evidence.started_before", {"at": clock(window, finding.started_before_ms)}))
     other = finding.hypothesis
+    refuted = other if other and finding.type not in _LIMITED else finding.type
     return Incident(
         type=finding.type,
         severity=finding.severity,
@@ -153,7 +158,7 @@ def _incident(ledger: Ledger, finding: Finding, next_options: str) -> Incident:
         hypothesis=Message(f"hypothesis.{other}" if other else f"incident.{finding.type}.hypothesis", values),
         refuted_by=Message(
             f"refutation.{other}" if other else f"incident.{finding.type}.refuted_by",
-            {"command": refuting_step(finding.type, finding.scope, next_options, filters), "model": values["model"]},
+            {"command": refuting_step(refuted, finding.scope, next_options, filters), "model": values["model"]},
         ),
         runbook=finding.type,
         # The runbook of its largest part would mislead about a mixture.
@@ -164,13 +169,11 @@ def _incident(ledger: Ledger, finding: Finding, next_options: str) -> Incident:
 
 
 def _no_data(observation: Observation, next_options: str) -> Incident:
-    """No call in the window: they stopped, or nothing matches, or nothing was ever logged. Which one is said."""
+    """No call in the window: they stopped, or nothing was ever logged. Which one is said."""
     window, newest = observation.window, observation.newest_call_ms
     evidence: list[Message] = []
     started = None
-    if not observation.matched_by_filters:
-        evidence.append(Message("note.no_match", {"known": None}))
-    elif newest is not None and not observation.filters and newest < window.span.end_ms:
+    if newest is not None and not observation.filters and newest < window.span.end_ms:
         started = window.at(newest)
         values: dict[str, str | int | float | None] = {
             "since": clock(window, newest),

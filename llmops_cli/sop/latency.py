@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
-from llmops_cli.evidence import Message, Severity
+from llmops_cli.evidence import Message, Severity, Slice
 from llmops_cli.knowledge.thresholds import LATENCY_DISPERSION, LONGER_ANSWERS, SLOW_SHARE, USUAL_SLOW_SHARE
 from llmops_cli.sop.finding import Finding
 from llmops_cli.sop.ledger import Ledger
@@ -57,13 +57,13 @@ def _finding(ledger: Ledger, rise: Rise) -> Finding:
     longer = _longer(ledger, rise.scope)
     evidence = [
         Message("evidence.slow_share" if ledger.before_minutes else "evidence.slow_over", slow),
-        _percentiles(ledger),
+        *_percentiles(ledger, rise.scope),
         *longer,
     ]
     return Finding(
         type="latency",
         scope=rise.scope,
-        severity=_severity(ledger, _p95(ledger, began_ms)),
+        severity=_severity(ledger, _p95(ledger, rise.scope, began_ms)),
         started_ms=started_ms,
         started_before_ms=before_ms,
         evidence=evidence,
@@ -73,15 +73,26 @@ def _finding(ledger: Ledger, rise: Rise) -> Finding:
     )
 
 
-def _percentiles(ledger: Ledger) -> Message:
-    before, band = ledger.observation.before, ledger.thresholds.p95_ms
-    now_ms = ledger.observation.now.durations.p95
+def _percentiles(ledger: Ledger, scope: Mapping[str, str]) -> list[Message]:
+    """Give the p95 of a scope, now and before; nothing where only that of everything is known, which says less."""
+    observation, band = ledger.observation, ledger.thresholds.p95_ms
+    if (own := _measured(ledger, scope)) is not None:
+        now_ms, before_ms = own.p95_ms, own.before_p95_ms
+    elif not scope:
+        before = observation.before
+        now_ms, before_ms = observation.now.durations.p95, before.durations.p95 if before else None
+    else:
+        return []
     values: dict[str, str | int | float | None] = {
         "p95_ms": now_ms,
-        "before_p95_ms": before.durations.p95 if before else None,
+        "before_p95_ms": before_ms,
         "limit_ms": band.warning if now_ms is not None and now_ms >= band.warning else None,
     }
-    return Message("evidence.latency", values)
+    return [Message("evidence.latency", values)]
+
+
+def _measured(ledger: Ledger, scope: Mapping[str, str]) -> Slice | None:
+    return next((one for one in ledger.observation.slow if dict(one.where) == dict(scope)), None)
 
 
 def _longer(ledger: Ledger, scope: Mapping[str, str]) -> list[Message]:
@@ -100,8 +111,11 @@ def _longer(ledger: Ledger, scope: Mapping[str, str]) -> list[Message]:
     return [Message("evidence.tokens_out", {"tokens": now, "before_tokens": before})]
 
 
-def _p95(ledger: Ledger, from_ms: int) -> float:
-    """Give the median of the buckets' p95 since a time, ms: what answers take now, not diluted by what was before."""
+def _p95(ledger: Ledger, scope: Mapping[str, str], from_ms: int) -> float:
+    """Give the p95 of a scope since it became slow, ms; else the median of the buckets' p95 of all since then."""
+    own = _measured(ledger, scope)
+    if own is not None and own.p95_ms is not None:
+        return own.p95_ms
     points = [p.p95_ms for p in ledger.observation.points if p.period == "now" and p.start_ms >= from_ms and p.p95_ms]
     return median(points) if points else ledger.observation.now.durations.p95 or 0.0
 
@@ -131,7 +145,7 @@ def _absolute(ledger: Ledger) -> list[Finding]:
             severity=_severity(ledger, p95_ms),
             started_ms=None if old or before is None else ledger.span.start_ms,
             started_before_ms=ledger.start_ms if old or before is None else None,
-            evidence=[_percentiles(ledger), *_longer(ledger, {})],
+            evidence=[*_percentiles(ledger, {}), *_longer(ledger, {})],
             calls=answers,
             certainty=float(above),
         )

@@ -18,7 +18,9 @@ def judged(observation: Observation, newest_ms: int | None) -> Observation:
     window = observation.window
     if newest_ms is None or window.explicit or not window.span.start_ms < newest_ms < window.span.end_ms - 1:
         return observation
-    return replace(observation, window=replace(window, span=Span(window.span.start_ms, newest_ms + 1)))
+    ended = replace(window, span=Span(window.span.start_ms, newest_ms + 1))
+    own = observation.own and judged(observation.own, newest_ms)
+    return replace(observation, window=ended, own=own)
 
 
 def silent_ms(observation: Observation, newest_ms: int | None) -> int:
@@ -36,3 +38,9 @@ def with_silence(data: StatusData, silence_ms: int) -> StatusData:
     if not silence_ms or data.verdict != "ok":
         return data
     return replace(data, verdict="unknown", headline=Message("headline.stale", {"age": silence_ms}))
+
+
+def unread(data: StatusData) -> StatusData:
+    """Say of a log of which no line could be read that nothing is known: no call was seen, and none is missed."""
+    headline = Message("headline.no_header", {"count": data.unparsed or None})
+    return replace(data, verdict="unknown", incidents=(), headline=headline)

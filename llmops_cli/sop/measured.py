@@ -23,24 +23,29 @@ class Counts:
 
 @dataclass(frozen=True)
 class Measured:
-    """The cells of an observation, summed per combination. `scale` makes baseline counts as long as the window."""
+    """The cells of an observation, summed per combination. `scale` makes baseline counts as long as what is `now`.
+
+    `from_ms`: the buckets from the one on that holds this time are `now`.
+    """
 
     now: Mapping[Where, Counts]
     before: Mapping[Where, Counts]
     has_baseline: bool
     scale: float
+    from_ms: int
 
     def combinations(self) -> Sequence[Where]:
         """Every combination that was seen now or before, sorted."""
         return sorted(self.now.keys() | self.before.keys())
 
 
-def measured(observation: Observation) -> Measured:
-    """Sum the cells of the window and of its baseline; those between the two belong to neither."""
+def measured(observation: Observation, from_ms: int | None = None) -> Measured:
+    """Sum the cells of the window, from a time on, and of its baseline; those between the two belong to neither."""
     now: dict[Where, Counts] = defaultdict(Counts)
     before: dict[Where, Counts] = defaultdict(Counts)
+    start_ms = _bucket(observation, from_ms)
     for cell in observation.cells:
-        if cell.period == "between":
+        if cell.period == "between" or (cell.period == "now" and cell.bucket_ms < start_ms):
             continue
         counts = (now if cell.period == "now" else before)[cell.where]
         counts.calls += cell.calls
@@ -51,10 +56,23 @@ def measured(observation: Observation) -> Measured:
         else:
             counts.failures[family_of(cell)] += cell.calls
             counts.failures[""] += cell.calls
+    scale = scale_of(observation, start_ms)
+    return Measured(now, before, observation.before is not None and bool(before), scale, start_ms)
+
+
+def _bucket(observation: Observation, from_ms: int | None) -> int:
+    """Return the start of the bucket that holds a time; that of the window for an earlier one, or none."""
+    start_ms = observation.window.span.start_ms
+    if from_ms is None or from_ms <= start_ms:
+        return start_ms
+    return from_ms - (from_ms - start_ms) % observation.bucket_ms
+
+
+def scale_of(observation: Observation, from_ms: int) -> float:
+    """Return how many times longer the window is, from a time on, than what was read of its baseline."""
     span = observation.window.baseline
     read = span.end_ms - max(span.start_ms, observation.read_from_ms) if span else 0
-    scale = observation.window.span.ms / read if read > 0 else 1.0
-    return Measured(now, before, observation.before is not None and bool(before), scale)
+    return (observation.window.span.end_ms - from_ms) / read if read > 0 else 1.0
 
 
 def family_of(cell: Cell) -> str:

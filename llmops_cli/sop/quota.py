@@ -98,7 +98,9 @@ def quota(
         scope = {"model": row.model, **({"workspace": row.workspace} if row.workspace else {})}
         kind = "water_level" if row.throttled == 0 else "rate_limit_requests"
         steps += [step for step in next_steps(kind, scope, {}, next_options) if not step.startswith("llmops quota")]
-    return QuotaData(rows, sentence(Message("note.lower_bound")), tuple(steps))
+    bursts = any((second.level or 0.0) > 1 for row in rows for second in (row.rps, row.tps))
+    coverage = Message("note.lower_bound_seconds" if bursts else "note.lower_bound")
+    return QuotaData(rows, sentence(coverage), tuple(steps))
 
 
 def own_limit(row: QuotaRow) -> bool:
@@ -110,14 +112,15 @@ def _throttled(observation: Observation) -> Counter[Key]:
     counts: Counter[Key] = Counter()
     limited: dict[tuple[int | None, str, str], bool] = {}
     for cell in observation.cells:
-        if cell.period != "now" or cell.ok:
+        period, _, where, status, code, message, calls, *_ = cell
+        if period != "now" or (status == 200 and not code):
             continue
-        kind = cell.status_code, cell.error_code, cell.error_message
+        kind = status, code, message
         if kind not in limited:
             limited[kind] = is_rate_limit(family_of(cell))
         if limited[kind]:
-            counts[cell.where.model, None] += cell.calls
-            counts[cell.where.model, cell.where.workspace] += cell.calls
+            counts[where.model, None] += calls
+            counts[where.model, where.workspace] += calls
     return counts
 
 
@@ -143,7 +146,8 @@ def _row(
         limit_source=source,
         rpm=rpm,
         tpm=tpm,
-        rps=_level(demand.rps_peak, limit.rpm and limit.rpm / 60),
+        # Less than one call a second lets one pass all the same: a lone call exceeds nothing.
+        rps=_level(demand.rps_peak, limit.rpm and max(1.0, limit.rpm / 60)),
         tps=_level(demand.tps_peak, limit.tpm and limit.tpm / 60),
         throttled=throttled,
         level=level,
@@ -198,12 +202,13 @@ def _series(observation: Observation) -> Series:
         return {}
     by_where: dict[Where, tuple[list[int], list[int]]] = {}
     for cell in observation.cells:
-        if cell.period == "now" and (piece := (cell.bucket_ms - span.start_ms) // step) < pieces:
-            rows = by_where.get(cell.where)
+        period, bucket_ms, where, _, _, _, calls, _, _, _, tokens, *_ = cell
+        if period == "now" and (piece := (bucket_ms - span.start_ms) // step) < pieces:
+            rows = by_where.get(where)
             if rows is None:
-                rows = by_where[cell.where] = ([0] * pieces, [0] * pieces)
-            rows[0][piece] += cell.calls
-            rows[1][piece] += cell.total_tokens
+                rows = by_where[where] = ([0] * pieces, [0] * pieces)
+            rows[0][piece] += calls
+            rows[1][piece] += tokens
     sums: dict[Key, tuple[list[int], list[int]]] = {}
     for where, rows in by_where.items():
         for key in ((where.model, None), (where.model, where.workspace)):

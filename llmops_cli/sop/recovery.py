@@ -1,6 +1,8 @@
 """Step five of the SOP: what can be done about the incidents found, in which order, and how to undo it.
 
 Suggested, never automatic: an action is a sentence and, where there is one, the command that an engineer may run.
+Client-side throttling is the quickest and safest thing to do about a rate limit, where it works: the window's calls,
+replayed through it, tell. Where most of them would be refused all the same, what makes room comes first.
 Sources: https://help.aliyun.com/zh/model-studio/rate-limiting-best-practices (retries, wait header), error-code
 (remedies per code), update-model-rate-limits (limits per workspace).
 """
@@ -11,29 +13,34 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from llmops_cli.evidence import Message
-from llmops_cli.knowledge.sentences import scope_text
-from llmops_cli.report import Action, Incident, QuotaRow, RecoverData
+from llmops_cli.knowledge.sentences import phrase, scope_text
+from llmops_cli.report import Action, Incident, QuotaRow, RecoverData, Replay
 from llmops_cli.sop.commandline import command, option, scope_options
+from llmops_cli.sop.steps import LIMITED
 
 Values = Mapping[str, str | int | float | None]
+Replays = Mapping[tuple[str, str | None], Replay]
+"""What throttling would have made of the window, by model and workspace (None: all of them)."""
 
 ROOM_LEFT = 0.5
 """A model below half of its limit can take over calls of another."""
+HELPS = 0.5
+"""Throttling that avoids less than this part of the refusals does not end an incident."""
 ACTIONS: Mapping[str, tuple[str, ...]] = {
-    "rate_limit_requests": ("throttle", "workspace_limits", "fallback_model", "expand", "ticket"),
-    "rate_limit_tokens": ("throttle", "workspace_limits", "shorten_input", "fallback_model", "expand", "ticket"),
-    "rate_limit_burst": ("throttle", "queue_on_server", "workspace_limits", "fallback_model", "expand"),
+    "rate_limit_requests": ("throttle", "workspace_limits", "fallback_model", "expand"),
+    "rate_limit_tokens": ("throttle", "workspace_limits", "shorten_input", "fallback_model", "expand"),
+    "rate_limit_burst": ("throttle", "queue_on_server", "workspace_limits", "fallback_model"),
     "capacity": ("back_off", "fallback_model", "ticket"),
-    "auth": ("rotate_key", "stop_retries"),
-    "billing": ("stop_retries", "pay_bill"),
-    "permission": ("grant_access", "stop_retries"),
-    "content_moderation": ("review_content", "stop_retries"),
+    "auth": ("rotate_key", "stop_retries", "ticket"),
+    "billing": ("stop_retries", "pay_bill", "ticket"),
+    "permission": ("grant_access", "stop_retries", "ticket"),
+    "content_moderation": ("review_content", "stop_retries", "ticket"),
     "bad_request": ("undo_release", "fix_request", "stop_retries"),
     "input_too_long": ("shorten_input", "longer_context", "stop_retries"),
-    "not_found": ("correct_name", "undo_release", "stop_retries"),
+    "not_found": ("correct_name", "undo_release", "stop_retries", "ticket"),
     "server_error": ("back_off", "fallback_model", "ticket"),
     "timeout": ("stream", "fallback_model", "back_off", "ticket"),
-    "network": ("check_network", "back_off"),
+    "network": ("check_network", "back_off", "ticket"),
     "application": ("undo_release", "read_trace"),
     "latency": ("stream", "fallback_model", "shorten_input", "ticket"),
     "water_level": ("throttle", "workspace_limits", "expand", "fallback_model"),
@@ -43,34 +50,50 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "no_data": ("look_upstream", "check_collection"),
 }
 """What helps against each incident type, the quickest and safest first. `verify` always ends the plan."""
+_FIRST_THE_CONSOLE = frozenset({"auth", "billing", "permission", "not_found", "network"})
+"""Incidents that mostly are the account's own doing: support comes in when it finds nothing."""
 
 
-def plan(incidents: Sequence[Incident], quota_rows: Sequence[QuotaRow], *, next_options: str = "") -> RecoverData:
+def plan(
+    incidents: Sequence[Incident],
+    quota_rows: Sequence[QuotaRow],
+    *,
+    next_options: str = "",
+    replays: Replays | None = None,
+) -> RecoverData:
     """Order what can be done for these incidents (the gravest first, as `status` gives them).
 
     An action that serves several incidents stands once, where it is needed first. Without incidents there is nothing
-    to do: no action, no runbook. `next_options` (as it stands in a shell) is appended to every command.
+    to do: no action, no runbook. `next_options` (as it stands in a shell) is appended to every command. `replays` are
+    of the resources that `throttled` names; without one, throttling is taken to help.
     """
     actions: dict[tuple[object, ...], Action] = {}
     for incident in incidents:
-        case = _Case(incident, quota_rows, next_options)
-        for name in ACTIONS.get(incident.type, ("read_runbook",)):
+        case = _Case(incident, quota_rows, next_options, replays or {})
+        for name in case.names():
             if (action := case.action(name)) is not None:
                 actions.setdefault(case.identity(action), action)
     if incidents:
-        verify = _Case(incidents[0], quota_rows, next_options).action("verify")
+        verify = _Case(incidents[0], quota_rows, next_options, {}).action("verify")
         actions.update({("verify",): verify} if verify else {})
     runbook = (incidents[0].runbook or incidents[0].type) if incidents else None
     return RecoverData(tuple(incidents), tuple(actions.values()), runbook)
 
 
+def throttled(incidents: Sequence[Incident]) -> tuple[tuple[str, str | None], ...]:
+    """Return the resources, as model and workspace, that the plan for these incidents would throttle."""
+    cases = [_Case(one, (), "", {}) for one in incidents if "throttle" in ACTIONS.get(one.type, ())]
+    return tuple(dict.fromkeys(case.resource for case in cases if case.model))
+
+
 @dataclass(frozen=True)
 class _Case:
-    """One incident with its water levels."""
+    """One incident with its water levels, and what throttling would do about it."""
 
     incident: Incident
     quota_rows: Sequence[QuotaRow]
     next_options: str
+    replays: Replays
 
     @property
     def model(self) -> str:
@@ -83,6 +106,32 @@ class _Case:
         """The workspace that drives the demand: not the one that is hit."""
         return next((d.where["workspace"] for d in self.incident.drivers if d.where.get("workspace")), "")
 
+    @property
+    def resource(self) -> tuple[str, str | None]:
+        """What to throttle: the model in the workspace that is limited, or that drives the demand; else all of it."""
+        return self.model, self.incident.scope.get("workspace") or self.driver or None
+
+    @property
+    def replay(self) -> Replay | None:
+        """What throttling would do; None when it was not replayed, or nothing was refused that it could avoid."""
+        found = self.replays.get(self.resource)
+        return found if found is not None and found.refused_before + found.others_before else None
+
+    @property
+    def helps(self) -> bool:
+        """Whether throttling avoids enough of the refusals, its own or those of the workspaces beside it."""
+        if (replay := self.replay) is None:
+            return True
+        own, others = HELPS * replay.refused_before, HELPS * replay.others_before
+        return 0 < replay.refused_before >= replay.refused_after + own or 0 < others >= replay.others_after
+
+    def names(self) -> Sequence[str]:
+        """Return the actions for this type of incident; throttling that does not help gives way to what makes room."""
+        names = ACTIONS.get(self.incident.type, ("read_runbook",))
+        if "throttle" in names and not self.helps:
+            return (*(name for name in names if name != "throttle"), "throttle")
+        return names
+
     def action(self, name: str) -> Action | None:
         """Build an action, None when it makes no sense here."""
         if name not in _COMMANDS:
@@ -92,8 +141,35 @@ class _Case:
         else:
             line = command(*words, options="" if name in _WITHOUT_OPTIONS else self.next_options)
         values = self._values()
-        part = {kind: Message(f"recovery.{name}.{kind}", values) for kind in ("why", "effect", "risk", "rollback")}
-        return Action(name=name, command=line or "", **part)
+        why, effect = f"why{self._reason(name)}", "effect"
+        if name == "throttle" and self.replay is not None:
+            effect = "effect_replayed"
+        risk, rollback = (
+            f"recovery.{name}.{part}" if phrase(f"recovery.{name}.{part}") else f"recovery.no_{part}"
+            for part in ("risk", "rollback")
+        )
+        return Action(
+            name=name,
+            why=Message(f"recovery.{name}.{why}", values),
+            command=line or "",
+            effect=Message(f"recovery.{name}.{effect}", values),
+            risk=Message(risk, values),
+            rollback=Message(rollback, values),
+        )
+
+    def _reason(self, name: str) -> str:
+        """Return the ending of the id that says why, where the usual reason is not the one that holds here."""
+        row = self._row()
+        below = row is not None and row.level is not None and row.level < 1
+        if name == "throttle" and self.incident.type == "rate_limit_burst":
+            return "_burst"
+        if name == "throttle" and not self.helps:
+            return "_alone"
+        if name in ("throttle", "expand") and self.incident.type in LIMITED and below:
+            return "_near" if self.incident.type == "water_level" else "_below"
+        if name == "ticket" and self.incident.type in _FIRST_THE_CONSOLE:
+            return "_console"
+        return ""
 
     def identity(self, action: Action) -> tuple[object, ...]:
         """Return what makes two actions the same: the command, or without one what it is done to."""
@@ -104,20 +180,26 @@ class _Case:
 
     def _values(self) -> Values:
         row = self._row()
-        rpm_is_higher = row is not None and (row.rpm.level or 0.0) >= (row.tpm.level or 0.0)
-        level = None if row is None else row.rpm if rpm_is_higher else row.tpm
-        return {
+        values: dict[str, str | int | float | None] = {
             "scope": scope_text(self.incident.scope),
             "model": self.model or None,
             "workspace": self.driver or None,
             "failures": self.incident.failures or None,
             "calls": self.incident.calls or None,
             "level": row.level if row else None,
-            "peak": level.peak if level and level.limit else None,
-            "limit": level.limit if level else None,
-            "unit": ("requests" if rpm_is_higher else "tokens") if level and level.limit else None,
             "others": self._models_with_room() or None,
         }
+        if row is not None:
+            unit, level = ("rpm", row.rpm) if (row.rpm.level or 0.0) >= (row.tpm.level or 0.0) else ("tpm", row.tpm)
+            if level.limit:
+                values |= {f"peak_{unit}": level.peak, f"limit_{unit}": level.limit}
+            values |= {"second": row.rps.peak if row.rps.limit else None, "even": row.rps.limit}
+        if (replay := self.replay) is not None:
+            values |= {"before": replay.refused_before, "after": replay.refused_after, "of": replay.calls}
+            values |= {"p50": replay.added_wait_ms.p50, "p95": replay.added_wait_ms.p95}
+            if replay.others_before:
+                values |= {"others_before": replay.others_before, "others_after": replay.others_after}
+        return values
 
     def _row(self) -> QuotaRow | None:
         workspace = self.incident.scope.get("workspace")
@@ -169,7 +251,7 @@ _COMMANDS: Mapping[str, Callable[[_Case], tuple[str, ...] | None]] = {
     "throttle": _throttle,
     "expand": _expand,
     "workspace_limits": _workspace_limits,
-    "ticket": lambda case: ("status", *case.scope_words(), "-o", "markdown"),
+    "ticket": lambda case: ("recover", "ticket", "--incident", case.incident.type, *case.scope_words()),
     "review_content": lambda case: ("drill", *case.scope_words(), "--by", "app", "--by", "module"),
     "undo_release": lambda case: ("drill", *case.scope_words(), "--by", "app", "--by", "module"),
     "find_driver": lambda case: ("drill", *case.scope_words(), "--by", "app", "--by", "workspace"),

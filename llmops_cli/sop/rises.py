@@ -78,7 +78,7 @@ def rises(tally: Tally, bar: Bar, first_now: int, *, has_baseline: bool) -> Iter
             return
         found = _narrowed(tally, bar, first_now, stretch, has_baseline=has_baseline)
         if found is None:  # the scope does not stand on its own: what was seen at first has to do
-            found = _measured(tally, bar, scope, first_now, has_baseline=has_baseline)
+            found = measured(tally, bar, scope, first_now, has_baseline=has_baseline)
         if found is None:
             return
         if _enough(found, bar, has_baseline=has_baseline):
@@ -154,10 +154,11 @@ def _narrowed(tally: Tally, bar: Bar, first_now: int, stretch: Stretch, *, has_b
         dispersion=bar.dispersion,
         everywhere=bar.everywhere,
     )
-    return _measured(tally, bar, scope, first_now, has_baseline=has_baseline)
+    return measured(tally, bar, scope, first_now, has_baseline=has_baseline)
 
 
-def _measured(tally: Tally, bar: Bar, scope: Mapping[str, str], first_now: int, *, has_baseline: bool) -> Rise | None:
+def measured(tally: Tally, bar: Bar, scope: Mapping[str, str], first_now: int, *, has_baseline: bool) -> Rise | None:
+    """Measure how a share rose in one scope; None where it did not."""
     found = _scan(tally, bar, scope, first_now, has_baseline=has_baseline)
     if found is None:
         return None

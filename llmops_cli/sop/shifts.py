@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-from llmops_cli.evidence import Message, Observation, Thresholds, Where
+from llmops_cli.evidence import Observation, Where
 from llmops_cli.report import CauseRow
-from llmops_cli.sop import traffic
-from llmops_cli.sop.ledger import Ledger
 from llmops_cli.sop.localize import Cause, Leaf, localize
 from llmops_cli.sop.measured import Counts, Measured, in_order, inside
 from llmops_cli.sop.scope import Group, smallest
@@ -27,13 +23,7 @@ PREFER = ("app", "module", "model", "workspace")
 
 def negative(observation: Observation, data: Measured) -> list[CauseRow]:
     """Find where ratings turned negative; `calls` of such a row are ratings, and `failures` negative ones."""
-    now: dict[Where, list[int]] = defaultdict(lambda: [0, 0])
-    before: dict[Where, list[int]] = defaultdict(lambda: [0, 0])
-    for row in observation.feedback:
-        if row.period != "between":
-            pair = (now if row.period == "now" else before)[row.where]
-            pair[0] += row.up + row.down
-            pair[1] += row.down
+    now, before = _ratings(observation, data)
     leaves = [
         Leaf(where._asdict(), *now[where], *(count * data.scale for count in before[where]))
         for where in sorted(now.keys() | before.keys())
@@ -44,21 +34,26 @@ def negative(observation: Observation, data: Measured) -> list[CauseRow]:
     # Ratings are few: named by what they belong to, an app and its module, as the incident is.
     groups = [Group(where, *pair) for where, pair in now.items()]
     named = smallest(groups, share_likelihood, prefer=PREFER, cheap=PREFER[:2], dispersion=1.0)
-    return [_negative_row(replace(found[0], where=named), now, before)]
+    return [negative_in(observation, data, named, found[0].explains, found[0].confidence)]
 
 
-def _negative_row(cause: Cause, now: Mapping[Where, Sequence[int]], before: Mapping[Where, Sequence[int]]) -> CauseRow:
+def negative_in(
+    observation: Observation, data: Measured, scope: Mapping[str, str], explains: float, confidence: float
+) -> CauseRow:
+    """Compare the ratings of a scope with those elsewhere, and with those before."""
+    now, before = _ratings(observation, data)
+
     def split(period: Mapping[Where, Sequence[int]], *, within: bool) -> tuple[int, int]:
-        pairs = [pair for where, pair in period.items() if inside(where, cause.where) is within]
+        pairs = [pair for where, pair in period.items() if inside(where, scope) is within]
         return sum(ratings for ratings, _ in pairs), sum(down for _, down in pairs)
 
     ratings, down = split(now, within=True)
     other, other_down = split(now, within=False)
     was, was_down = split(before, within=True)
     return CauseRow(
-        where=in_order(cause.where),
-        explains=cause.explains,
-        confidence=cause.confidence,
+        where=in_order(scope),
+        explains=explains,
+        confidence=confidence,
         calls=ratings,
         failures=down,
         failure_rate=down / ratings if ratings else None,
@@ -69,10 +64,22 @@ def _negative_row(cause: Cause, now: Mapping[Where, Sequence[int]], before: Mapp
     )
 
 
+def _ratings(observation: Observation, data: Measured) -> tuple[dict[Where, list[int]], dict[Where, list[int]]]:
+    """Ratings, and the negative ones of them, of each combination: now and before."""
+    now: dict[Where, list[int]] = defaultdict(lambda: [0, 0])
+    before: dict[Where, list[int]] = defaultdict(lambda: [0, 0])
+    for row in observation.feedback:
+        if row.period == "before" or (row.period == "now" and row.bucket_ms >= data.from_ms):
+            pair = (now if row.period == "now" else before)[row.where]
+            pair[0] += row.up + row.down
+            pair[1] += row.down
+    return now, before
+
+
 # --- demand -----------------------------------------------------------------------------------------------------------
 
 
-def demand(observation: Observation, data: Measured) -> list[CauseRow]:
+def demand(data: Measured) -> list[CauseRow]:
     """Where calls rose, or fell, against the baseline.
 
     A leaf's calls now are taken as the "failures" among its calls of both periods, half of which were to be expected:
@@ -80,11 +87,7 @@ def demand(observation: Observation, data: Measured) -> list[CauseRow]:
     """
     if not data.has_baseline:
         return []
-    nothing = Counts()
-    pairs = {
-        where: (data.now.get(where, nothing).calls, data.before.get(where, nothing).calls * data.scale)
-        for where in data.combinations()
-    }
+    pairs = _pairs(data)
     rows = []
     for rose in (True, False):
         leaves = []
@@ -92,36 +95,38 @@ def demand(observation: Observation, data: Measured) -> list[CauseRow]:
             both = now + before
             leaves.append(Leaf(where._asdict(), both, now if rose else before, both, both / 2))
         for cause in localize(leaves):
-            within = [pair for where, pair in pairs.items() if inside(where, cause.where)]
-            now, before = sum(now for now, _ in within), sum(before for _, before in within)
+            now, before = _within(pairs, cause.where)
             more, less = (now, before) if rose else (before, now)
             if more >= DEMAND_TIMES * less and more - less >= DEMAND_CALLS:
-                rows.append(_demand_row(cause, now, before))
-    rows = rows or _passing(observation, pairs)
+                kind = "traffic_surge" if now > before else "traffic_drop"
+                rows.append(_demand_row(cause, now, kind))
     return sorted(rows, key=lambda row: (-row.explains, sorted(row.where.items())))
 
 
-def _passing(observation: Observation, pairs: Mapping[Where, tuple[float, float]]) -> list[CauseRow]:
-    """Take what traffic did in a part of the window, or in a log so quiet that no single combination shows it."""
-    rows = []
-    for found in traffic.find(Ledger(observation, Thresholds())):
-        moved = {where: before - now for where, (now, before) in pairs.items()}
-        sign = 1 if found.type == "traffic_drop" else -1
-        whole = sum(max(0.0, sign * count) for count in moved.values())
-        own = sum(max(0.0, sign * count) for where, count in moved.items() if inside(where, found.scope))
-        values = found.evidence[0].values
-        rows.append(
-            _demand_row(
-                Cause(found.scope, own / whole if whole else 0.0, 1 - math.exp(-found.certainty)),
-                float(values["calls"] or 0),
-                float(values["before_calls"] or 0),
-            )
-        )
-    return rows
+def demand_of(data: Measured, scope: Mapping[str, str], kind: str, confidence: float) -> CauseRow:
+    """Compare the demand of a scope, of which an incident of type `kind` tells, with what it was."""
+    pairs = _pairs(data)
+    sign = -1 if kind == "traffic_drop" else 1
+    moved = {where: max(0.0, sign * (now - before)) for where, (now, before) in pairs.items()}
+    whole, own = sum(moved.values()), sum(count for where, count in moved.items() if inside(where, scope))
+    return _demand_row(Cause(scope, own / whole if whole else 1.0, confidence), _within(pairs, scope)[0], kind)
 
 
-def _demand_row(cause: Cause, now: float, before: float) -> CauseRow:
-    values = {"calls": round(now), "before": round(before), "change": now / before - 1 if before else None}
+def _pairs(data: Measured) -> dict[Where, tuple[float, float]]:
+    """Count the calls of each combination now, and in as much time before."""
+    nothing = Counts()
+    return {
+        where: (data.now.get(where, nothing).calls, data.before.get(where, nothing).calls * data.scale)
+        for where in data.combinations()
+    }
+
+
+def _within(pairs: Mapping[Where, tuple[float, float]], scope: Mapping[str, str]) -> tuple[float, float]:
+    found = [pair for where, pair in pairs.items() if inside(where, scope)]
+    return sum(now for now, _ in found), sum(before for _, before in found)
+
+
+def _demand_row(cause: Cause, now: float, kind: str) -> CauseRow:
     return CauseRow(
         where=in_order(cause.where),
         explains=cause.explains,
@@ -130,7 +135,6 @@ def _demand_row(cause: Cause, now: float, before: float) -> CauseRow:
         failures=0,
         failure_rate=None,
         elsewhere_failure_rate=None,
-        family="traffic_surge" if now > before else "traffic_drop",
+        family=kind,
         measure="calls",
-        notes=(Message("drill.demand", values),),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from llmops_cli.evidence import Cell, Limit, Message, Observation, Severity, Thresholds
@@ -41,6 +41,7 @@ def assess(
         failure_rate=now.failure_rate if now.calls else None,
         success_rate=1 - now.failure_rate if now.calls else None,
         unparsed=observation.unparsed,
+        unparsed_samples=observation.unparsed_samples,
         duration_ms=DurationSummary(
             now.durations.mean, now.durations.p50, now.durations.p95, now.durations.p99, now.durations.max
         ),
@@ -74,10 +75,10 @@ def _verdict(observation: Observation, found: Sequence[Incident], thresholds: Th
 
 def error_table(cells: Sequence[Cell]) -> tuple[ErrorRow, ...]:
     """Give the kinds of failure of the window, the most frequent first; `share` is of all its failures."""
-    kinds: Counter[tuple[int | None, str, str]] = Counter()
-    for cell in cells:
-        if cell.period == "now" and not cell.ok:
-            kinds[cell.status_code, cell.error_code, cell.error_message] += cell.calls
+    kinds: dict[tuple[int | None, str, str], int] = defaultdict(int)
+    for period, _, _, status, code, message, calls, *_ in cells:
+        if period == "now" and not (status == 200 and not code):
+            kinds[status, code, message] += calls
     counts: Counter[tuple[int | None, str, ErrorEntry]] = Counter()
     for (status, code, message), calls in kinds.items():
         counts[status, code, classify(status, code, message)] += calls

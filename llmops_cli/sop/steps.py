@@ -10,6 +10,9 @@ from llmops_cli.sop.commandline import command, option, scope_options
 LIMITED = ("rate_limit_requests", "rate_limit_tokens", "rate_limit_burst", "water_level")
 """Incidents of a rate limit: they have a model, and answers of their own."""
 
+REPORTED = ("capacity", "server_error", "timeout", "latency")
+"""Incidents that are most likely the service's own: the way goes on to support."""
+
 
 def next_steps(
     kind: str,
@@ -31,7 +34,8 @@ def next_steps(
         steps = [
             drill,
             command("recover", "throttle", *throttled, options=next_options),
-            command("recover", "expand", *model, options=next_options),
+            # A burst is no lack of quota: a higher limit does not end it.
+            *(() if kind == "rate_limit_burst" else (command("recover", "expand", *model, options=next_options),)),
             command("quota", *model, options=next_options),
         ]
     elif kind == "capacity" and model:
@@ -44,15 +48,41 @@ def next_steps(
         steps = []
     else:
         steps = [drill]
+    if kind in REPORTED:
+        steps.append(command("recover", "ticket", "--incident", kind, *where, options=next_options))
     return (*steps, command("recover", "--runbook", kind))
 
 
-def refuting_step(kind: str, scope: Mapping[str, str], next_options: str = "", filters: Filters = Filters()) -> str:
-    """Give the command whose answer could refute the hypothesis of an incident."""
+_CALLERS = ("drill", "--by", "app", "--by", "module")
+_SHOWN_BY: Mapping[str, tuple[tuple[str, ...], bool]] = {
+    "capacity": (("drill", "--by", "model"), False),
+    "auth": ((*_CALLERS, "--by", "workspace"), True),
+    "permission": (("drill", "--by", "workspace", "--by", "model"), False),
+    "content_moderation": (_CALLERS, False),
+    "bad_request": (_CALLERS, False),
+    "input_too_long": (("drill", "--by", "model"), False),
+    "not_found": (("drill", "--by", "model", "--by", "workspace"), False),
+    "server_error": (_CALLERS, True),
+    "timeout": (("status",), True),
+    "latency": (("status",), True),
+    "traffic_drop": (("status", "--baseline", "1d"), True),
+    "traffic_surge": (("status", "--baseline", "1d"), True),
+    "negative_feedback": (("drill",), False),
+    "mixed": (("drill", "--by", "error_code"), True),
+}
+"""Which answer shows what would refute a hypothesis, and whether it is asked for within the incident's scope.
+
+The other types are refuted by what no command shows: the console's bills, a trace, the calls of other accounts.
+"""
+
+
+def refuting_step(
+    kind: str, scope: Mapping[str, str], next_options: str = "", filters: Filters = Filters()
+) -> str | None:
+    """Give the command whose answer could refute the hypothesis of an incident; None when there is none."""
     if kind in LIMITED and scope.get("model"):
         return command("quota", *option("model", scope["model"]), options=next_options)
-    where = scope_options(scope, filters)
-    if kind in ("traffic_drop", "traffic_surge"):
-        return command("status", "--baseline", "1d", *where, options=next_options)
-    by = ("--by", "error_code") if kind not in ("latency", "negative_feedback") else ("--by", "model")
-    return command("drill", *by, *where, options=next_options)
+    if kind not in _SHOWN_BY:
+        return None
+    words, scoped = _SHOWN_BY[kind]
+    return command(*words, *scope_options(scope if scoped else {}, filters), options=next_options)

@@ -100,6 +100,8 @@ def throttle_settings(
             refused_before=replayed.refused_before,
             refused_after=replayed.refused_after,
             added_wait_ms=Waits(replayed.p50_ms, replayed.p95_ms, replayed.max_ms),
+            others_before=replayed.others_before,
+            others_after=replayed.others_after,
         ),
         settings=settings(model, workspace, limits, policy),
         notes=(

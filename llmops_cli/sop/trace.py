@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from itertools import pairwise
 
-from llmops_cli.evidence import CallRecord, LogLine, Message
+from llmops_cli.evidence import CallRecord, Cell, LogLine, Message
+from llmops_cli.knowledge.content import CONTENT, hidden
 from llmops_cli.knowledge.errors import ErrorEntry, classify, is_rate_limit
 from llmops_cli.report import Explanation, TraceCall, TraceData, TraceLine
 from llmops_cli.sop.commandline import command, option
@@ -21,8 +21,9 @@ MOST_MATCHES = 20
 TOO_SOON_MS = 1_000
 """A throttled call needs its limit's second, if not its minute: the official advice waits 1 to 60 s
 (https://help.aliyun.com/zh/model-studio/rate-limiting-best-practices)."""
+CLOCK_MS = 20
+"""A log time is taken a moment after the call has ended, and a duration is rounded: so little is no difference."""
 AROUND = timedelta(minutes=15)
-CONTENT = ("prompt:", "result:")
 
 
 def trace(
@@ -33,13 +34,14 @@ def trace(
     zone: tzinfo,
     show_content: bool,
     next_options: str = "",
+    lang: str = "en",
 ) -> TraceData:
     """Tell the story of one trace.
 
     `lines` are its log events in any order; `matches` are the trace ids that begin with what was asked for, when that
     was a prefix. Several of them: nothing is shown but the list. Prompts and results are replaced by their length and
-    a hash unless `show_content`. `next_options` (as it stands in a shell) is appended to every next command; when it
-    names no window, commands that count calls get the quarter of an hour around the trace.
+    a hash, told in `lang`, unless `show_content`. `next_options` (as it stands in a shell) is appended to every next
+    command; when it names no window, commands that count calls get the quarter of an hour around the trace.
     """
     if len(matches) > 1:
         shown = tuple(matches[:MOST_MATCHES])
@@ -55,13 +57,13 @@ def trace(
     if not lines:
         return _not_found(trace_id)
     ordered = sorted(lines, key=lambda line: line.time_ms)
-    calls = [line.call for line in ordered if line.call is not None]
+    calls = sorted((line.call for line in ordered if line.call is not None), key=_started)
     failed = _errors(calls)
     return TraceData(
         trace_id=matches[0] if matches else trace_id,
         found=True,
         calls=tuple(_calls(calls, zone)),
-        lines=tuple(_line(line, zone, show_content=show_content) for line in ordered),
+        lines=tuple(_line(line, zone, lang, show_content=show_content) for line in ordered),
         explanations=tuple(_explanation(call, entry) for call, entry in failed),
         next=_next(failed, ordered, zone, next_options),
         request_ids=_request_ids(calls),
@@ -91,27 +93,16 @@ def _time(ms: int, zone: tzinfo) -> datetime:
 # --- lines and calls --------------------------------------------------------------------------------------------------
 
 
-def _line(line: LogLine, zone: tzinfo, *, show_content: bool) -> TraceLine:
-    message = line.message if show_content else hidden(line.message)
+def _line(line: LogLine, zone: tzinfo, lang: str, *, show_content: bool) -> TraceLine:
+    message = line.message if show_content else hidden(line.message, lang)
     return TraceLine(_time(line.time_ms, zone), line.level, line.logger, line.thread, message)
 
 
-def hidden(message: str) -> str:
-    """Return a `prompt:` or `result:` message as its length and a hash, any other message as it is.
-
-    The hash tells whether two prompts are the same text; it does not give the text away (unless it can be guessed).
-    """
-    start = message.lstrip()
-    word = start[: len(CONTENT[0])].lower()
-    if word not in CONTENT:
-        return message
-    content = start[len(word) :].strip()
-    digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{word[:-1]} ({len(content):,} characters, sha256 {digest[:8]}…; --show-content)"
-
-
 def _calls(calls: Iterable[CallRecord], zone: tzinfo) -> Iterator[TraceCall]:
-    """Yield the table of calls; a call that overlaps the one before it did not wait (0)."""
+    """Yield the table of calls, in the order in which they were sent.
+
+    A call waited since all those sent before it had ended; one that overlaps them did not wait (0).
+    """
     ended: int | None = None
     for call in calls:
         started = _started(call)
@@ -134,7 +125,7 @@ def _calls(calls: Iterable[CallRecord], zone: tzinfo) -> Iterator[TraceCall]:
             started_at=_time(started, zone),
             wait_ms=None if ended is None else max(0, started - ended),
         )
-        ended = call.time_ms
+        ended = call.time_ms if ended is None else max(ended, call.time_ms)
 
 
 def _started(call: CallRecord) -> int:
@@ -177,7 +168,8 @@ def _explanation(call: CallRecord, entry: ErrorEntry) -> Explanation:
     )
 
 
-def _name(call: CallRecord) -> str:
+def error_name(call: CallRecord | Cell) -> str:
+    """Return status and code of failed calls, as in `429 Throttling.RateQuota`; "no answer" without either."""
     status = str(call.status_code) if call.status_code is not None and call.status_code > 0 else ""
     return " ".join(filter(None, (status, call.error_code))) or "no answer"
 
@@ -209,6 +201,8 @@ def _step_summary(step: Sequence[CallRecord], who: str | None) -> Iterator[Messa
         if not call.ok:
             run.append(call)
             continue
+        if run and _started(call) < run[-1].time_ms - CLOCK_MS:
+            continue  # it ran beside the failed one: no retry of it
         if run:
             wait_ms = max(0, _started(call) - run[0].time_ms)
             yield Message("trace.recovered", {"who": who, "wait_ms": wait_ms, "failures": len(run)})
@@ -217,7 +211,7 @@ def _step_summary(step: Sequence[CallRecord], who: str | None) -> Iterator[Messa
     if not run:
         return
     last, entry = run[-1], _entry(run[-1])
-    values: Values = {"who": who, "error": _name(last), "attempts": len(run)}
+    values: Values = {"who": who, "error": error_name(last), "attempts": len(run)}
     if len(run) > 1:
         yield Message("trace.gave_up", values)
         yield from _manners(run, who)
@@ -233,11 +227,11 @@ def _manners(run: Sequence[CallRecord], who: str | None) -> Iterator[Message]:
     for call, following in pairwise(run):
         entry = _entry(call)
         wait_ms = max(0, _started(following) - call.time_ms)
-        values: Values = {"who": who, "error": _name(call), "wait_ms": wait_ms}
+        values: Values = {"who": who, "error": error_name(call), "wait_ms": wait_ms}
         if entry.retry == "no" and not following.ok and "trace.retried_in_vain" not in said:
             said.add("trace.retried_in_vain")
             yield Message("trace.retried_in_vain", values)
-        elif entry.retry == "backoff" and wait_ms < TOO_SOON_MS and "trace.retried_too_soon" not in said:
+        elif entry.retry == "backoff" and wait_ms < TOO_SOON_MS - CLOCK_MS and "trace.retried_too_soon" not in said:
             said.add("trace.retried_too_soon")
             yield Message("trace.retried_too_soon", values)
 

@@ -100,13 +100,15 @@ class Verification:
         if self.recovered:
             return Message("verify.recovered", values)
         if self.given_up:
+            if not self.checks:
+                return Message("verify.no_checks")
             no_data = all(check.verdict == "unknown" for check in self.checks)
             return Message("verify.no_data" if no_data else "verify.given_up", values)
         return Message("verify.watching", values)
 
     def data(self, scorecard: Scorecard | None = None) -> VerifyData:
         """Return `data` of `recover verify`."""
-        return VerifyData(self.recovered, self.checks, self.recovered_at, scorecard or Scorecard())
+        return VerifyData(self.recovered, self.checks, self.recovered_at, scorecard or Scorecard(), self.given_up)
 
 
 def scorecard(

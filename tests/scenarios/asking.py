@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
 
-from llmops_cli.commands.gather import limits_of, look, open_source
+from llmops_cli.commands.gather import assessed, look, open_source
 from llmops_cli.commands.question import Question
 from llmops_cli.demo.plan import Truth
 from llmops_cli.demo.scenarios import generate
@@ -14,12 +14,11 @@ from llmops_cli.demo.writer import configuration, write_log
 from llmops_cli.report import CauseRow, Incident, RecoverData, StatusData
 from llmops_cli.sop.causes import find_causes
 from llmops_cli.sop.recovery import plan
-from llmops_cli.sop.status import assess
 
 END_MS = 1_752_042_204_748
 MINUTE = 60_000
-SHORT_S, LONG_S = 75, 120
-"""How far a start may be off: up to 15-minute windows, and with longer ones, whose buckets are minutes."""
+SHORT_S, LONG_S, DAY_S = 75, 120, 300
+"""How far a start may be off: up to 15-minute windows, with longer ones, whose buckets are minutes, and with a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,12 @@ def ask(told: Told, minutes: float) -> Answer:
     asked = question(told, minutes)
     with open_source(asked) as source:
         seen = look(asked, source)
-        status = assess(seen, limits_of(asked, seen), asked.settings.thresholds)
-    return Answer(status, find_causes(seen), plan(status.incidents, status.water_levels, next_options=""))
+        status = assessed(asked, source, seen)
+    return Answer(
+        status,
+        find_causes(seen, incidents=status.incidents),
+        plan(status.incidents, status.water_levels, next_options=""),
+    )
 
 
 def shortcoming(told: Told, found: tuple[Incident, ...], minutes: float) -> str:
@@ -84,7 +87,7 @@ def shortcoming(told: Told, found: tuple[Incident, ...], minutes: float) -> str:
     if first.started_at is None:
         return "NOSTART"
     off_s = first.started_at.timestamp() - truth.started_ms / 1000
-    if abs(off_s) > (SHORT_S if minutes < 60 else LONG_S):
+    if abs(off_s) > (SHORT_S if minutes < 60 else LONG_S if minutes < 240 else DAY_S):
         return f"START{off_s:+.0f}s"
     if truth.driver and not any(truth.driver.items() <= dict(driver.where).items() for driver in first.drivers):
         return "DRIVER"

@@ -288,6 +288,7 @@ def test_the_order_of_cells_does_not_matter():
 
 def test_every_sentence_exists():
     names = (
-        "alike every_call code more_codes demand paste_failures paste_slow paste_demand paste_nothing paste_no_calls"
+        "alike every_call code more_codes demand missing additional elsewhere_calls since driver driver_tokens no_driver "
+        "ratings paste_failures paste_slow paste_negative paste_demand paste_nothing paste_no_calls"
     )
     assert [name for name in names.split() if phrase(f"drill.{name}") is None] == []

@@ -67,12 +67,32 @@ def test_one_failing_call_of_a_few_pages_nobody():
     assert judged(records).incidents == ()
 
 
-def test_one_trace_that_retries_in_a_second_pages_nobody():
-    records = [
-        *steady(BEFORE.start_ms, NOW.end_ms, 10),
+def one_second(per_minute):
+    """Thirty failures in a row within three seconds, among steady calls."""
+    return [
+        *steady(BEFORE.start_ms, NOW.end_ms, per_minute),
         *(call(FIVE + 100 * i, error="server_error") for i in range(30)),
     ]
-    assert "server_error" not in [i.type for i in judged(records).incidents]
+
+
+def test_one_trace_that_retries_in_a_second_pages_nobody():
+    assert "server_error" not in [i.type for i in judged(one_second(60)).incidents]
+
+
+def test_a_second_that_spoils_the_whole_window_is_told_and_that_it_is_over():
+    found = one(judged(one_second(10)))
+    assert (found.type, found.severity) == ("server_error", "warning")
+    assert "evidence.recovered" in [message.id for message in found.evidence]
+
+
+@pytest.mark.parametrize("baseline", [BEFORE, None])
+@pytest.mark.parametrize("kinds", [("auth",), ("auth", "server_error", "timeout", "billing", "network")])
+def test_every_call_failing_is_never_ok_however_short(baseline, kinds):
+    records = [call(NOW.end_ms - 2000 + 30 * i, error=kinds[i % len(kinds)]) for i in range(30)]
+    answer = judged(records, baseline=baseline)
+    assert (answer.verdict, answer.failure_rate) == ("critical", 1)
+    if len(kinds) == 1:
+        assert one(answer).type == "auth"
 
 
 def test_too_few_calls_are_unknown_not_ok():
@@ -131,6 +151,32 @@ def test_many_small_families_are_too_many_failures_together():
     found = one(judged(records))
     assert found.scope == {}
     assert found.evidence[0].id == "evidence.mixed"
+
+
+UNRELATED = ("auth", "server_error", "content_moderation", "billing")
+
+
+@pytest.mark.parametrize("begin", [BEFORE.start_ms, FIVE])
+def test_unrelated_families_of_a_size_are_an_incident_each(begin):
+    """Nothing but their beginning, or that they were always there, is common to them: none speaks for the others."""
+    records = [
+        call(ms, error=UNRELATED[i // 8 % 4] if i % 8 == 0 and ms >= begin else "")
+        for i, ms in enumerate(range(BEFORE.start_ms, NOW.end_ms, 250))
+    ]
+    answer = judged(records)
+    # Moderation is always there: it is an incident of its own only from many calls on.
+    assert {incident.type for incident in answer.incidents} >= {*UNRELATED} - {"content_moderation"}
+    assert {incident.runbook for incident in answer.incidents} == {incident.type for incident in answer.incidents}
+
+
+def test_a_small_companion_of_an_outage_stays_a_line_in_it():
+    records = [
+        call(ms, error="" if ms < FIVE or i % 2 else "billing" if i % 20 else "auth")
+        for i, ms in enumerate(range(BEFORE.start_ms, NOW.end_ms, 250))
+    ]
+    found = one(judged(records))
+    assert found.type == "billing"
+    assert "evidence.also_failing" in [message.id for message in found.evidence]
 
 
 def test_two_codes_of_one_family_are_one_incident():

@@ -4,7 +4,7 @@ import pytest
 
 from llmops_cli.evidence import Demand, Limit, Span, Thresholds
 from llmops_cli.sop.quota import find_limits, quota, rising, water_levels
-from llmops_cli.views import words
+from llmops_cli.views import saying
 from tests.sop.records import BEFORE, MINUTE, NOW, T0, call, four_apps, healthy, judged, one, seen, since, steady
 
 FIVE = T0 + 5 * MINUTE
@@ -146,7 +146,7 @@ def test_who_drives_a_token_limit_is_told_in_tokens():
     assert (dict(driver.where), driver.calls) == ({"app": "docs"}, 0)
     # Ten minutes of 60 calls a minute, 400 tokens more for each; a refused one counts as large as the others.
     assert driver.tokens == pytest.approx(240_000, rel=0.02)
-    assert words.driver(driver).startswith("app docs +240 k tokens (")
+    assert saying.driver(driver).startswith("app docs +240 k tokens (")
 
 
 def test_when_all_rise_alike_nobody_drives():
@@ -213,3 +213,16 @@ def test_windows_shorter_than_a_minute_have_levels_too():
     span = Span(T0, T0 + 10_000)
     observation = seen(steady(T0, T0 + 10_000, 600), span, None)
     assert water_levels(observation, [Limit("qwen-plus", None, 1000, None)], Thresholds())[0].rpm.peak == 100
+
+
+def test_a_second_above_its_share_is_explained_and_judges_nothing():
+    """Three calls in one second of a limit of 56 a minute: less than one a second is no limit that can be kept."""
+    records = [*steady(BEFORE.start_ms, NOW.end_ms, 10), *(call(T0 + 5 * MINUTE + i) for i in range(3))]
+    observation = seen(records)
+    data = quota(observation, find_limits(observation.demand, {"qwen-plus": {"rpm": 56}}, "nowhere"), Thresholds())
+    (account, *_) = data.rows
+    assert (account.rps.limit, account.rps.peak >= 3, account.state) == (1, True, "ok")
+    assert "does not change the state" in data.coverage
+    calm = seen(steady(BEFORE.start_ms, NOW.end_ms, 10))
+    limits = find_limits(calm.demand, {"qwen-plus": {"rpm": 56}}, "nowhere")
+    assert "state" not in quota(calm, limits, Thresholds()).coverage

@@ -7,8 +7,8 @@ import pytest
 
 from llmops_cli.evidence import Message
 from llmops_cli.knowledge.sentences import INCIDENT_TYPES, phrase, sentence
-from llmops_cli.report import Driver, Incident, Level, QuotaRow
-from llmops_cli.sop.recovery import ACTIONS, plan
+from llmops_cli.report import Driver, Incident, Level, QuotaRow, Replay, Waits
+from llmops_cli.sop.recovery import ACTIONS, plan, throttled
 
 
 def incident(kind, drivers=(), runbook=None, failures=12, **scope):
@@ -151,3 +151,79 @@ def test_no_action_applies_anything():
         for one in plan([incident(kind, drivers, model="m")], []).actions:
             assert "--apply" not in one.command
             assert "--yes" not in one.command
+
+
+def replayed(before, after, others=(0, 0)):
+    return Replay(100, before, after, Waits(1_000.0, 2_000.0, 9_000.0), *others)
+
+
+def limited(replay, workspace=None, kind="rate_limit_requests", level=1.31):
+    drivers = (Driver({"workspace": workspace}, 1020, 0.83),) if workspace else ()
+    found = incident(kind, drivers, model="qwen-plus")
+    return plan([found], [quota("qwen-plus", level)], replays={("qwen-plus", workspace): replay} if replay else {})
+
+
+@pytest.mark.parametrize(
+    ("replay", "first"),
+    [(replayed(40, 0), True), (replayed(40, 20), True), (replayed(40, 21), False), (replayed(40, 60), False),
+     (replayed(0, 0), True), (None, True)],
+)  # fmt: skip
+def test_throttling_comes_first_only_where_it_avoids_the_refusals(replay, first):
+    data = limited(replay)
+    if first:
+        assert names(data)[0] == "throttle"
+        assert action(data, "throttle").why.id == "recovery.throttle.why"
+    else:
+        assert names(data) == ["fallback_model", "expand", "throttle", "verify"]
+        assert action(data, "throttle").why.id == "recovery.throttle.why_alone"
+        assert "what makes room comes first" in sentence(action(data, "throttle").why)
+
+
+def test_what_a_replay_found_is_the_effect():
+    effect = sentence(action(limited(replayed(40, 4)), "throttle").effect)
+    assert "4 of 100 calls refused instead of 40" in effect
+    assert "half of the calls wait 1 s, 95 % at most 2 s" in effect
+    assert "the other workspaces" not in effect
+    assert "replayed" not in sentence(action(limited(None), "throttle").effect)
+
+
+def test_a_loud_workspace_is_throttled_first_where_that_protects_the_others():
+    quiet, loud = limited(replayed(40, 60, (30, 2)), "llm-loud"), limited(replayed(40, 60, (30, 20)), "llm-loud")
+    assert names(quiet)[:2] == ["throttle", "workspace_limits"]
+    assert "of the other workspaces' 2 instead of 30" in sentence(action(quiet, "throttle").effect)
+    assert names(loud)[0] == "workspace_limits"
+    assert names(loud)[-2:] == ["throttle", "verify"]
+
+
+def test_what_would_be_throttled_is_named_once():
+    loud = incident("rate_limit_tokens", (Driver({"workspace": "llm-loud"}, 5, 0.9),), model="a")
+    found = [loud, loud, incident("water_level", model="b", workspace="llm-2"), incident("auth", model="c")]
+    assert throttled(found) == (("a", "llm-loud"), ("b", "llm-2"))
+    assert throttled([incident("rate_limit_requests")]) == ()
+
+
+def test_each_reason_is_the_one_that_holds():
+    burst = limited(None, kind="rate_limit_burst", level=0.33)
+    assert action(burst, "throttle").why.id == "recovery.throttle.why_burst"
+    assert "expand" not in names(burst)  # no lack of quota
+    below = limited(None, level=0.4)
+    assert {action(below, name).why.id for name in ("throttle", "expand")} == {
+        "recovery.throttle.why_below",
+        "recovery.expand.why_below",
+    }
+    near = limited(None, kind="water_level", level=0.8)
+    assert "comes near the limit" in sentence(action(near, "throttle").why)
+    assert "will reach the limit" in sentence(action(near, "expand").why)
+
+
+@pytest.mark.parametrize("kind", ["capacity", "server_error", "latency", "timeout", "billing", "permission", "content_moderation",
+                                  "auth", "not_found", "network"])  # fmt: skip
+def test_what_only_support_can_end_leads_to_a_ticket(kind):
+    data = plan([incident(kind, app="shop")], [], next_options="--since 30m")
+    ticket = action(data, "ticket")
+    assert ticket.command == f"llmops recover ticket --incident {kind} --app shop --since 30m"
+    assert names(data)[-2:] == ["ticket", "verify"]
+
+
+def test_a_rate_limit_has_a_letter_of_its_own():
+    assert "ticket" not in names(limited(None))

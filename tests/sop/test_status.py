@@ -67,10 +67,9 @@ def test_an_empty_log_is_no_data():
     assert "note.unparsed" in [message.id for message in one(answer).evidence]
 
 
-def test_filters_that_match_nothing_say_so():
+def test_filters_that_match_nothing_are_no_incident():
     answer = judged(healthy(), filters=Filters(model=("qwen-typo",)))
-    assert (one(answer).type, one(answer).evidence[0].id) == ("no_data", "note.no_match")
-    assert one(answer).scope == {"model": "qwen-typo"}
+    assert (answer.verdict, answer.incidents) == ("unknown", ())
     assert answer.headline.id == "headline.no_match"
 
 
@@ -88,6 +87,19 @@ def test_the_headline_is_the_worst_incident():
     )
     assert sentence(judged(records).headline) == "app shop is refused for its API key"
     assert sentence(judged(healthy()).headline) == "nothing unusual in 3,600 calls, 0 % failed"
+
+
+def test_each_incident_leads_to_its_own_runbook():
+    special = {
+        ("shop", "qwen-plus", None): {"fail_every": 1, "error": "auth"},
+        ("docs", "qwen-max", None): {"fail_every": 2, "error": "server_error"},
+    }
+    records = [*four_apps(BEFORE.start_ms, T0, 30), *four_apps(T0, NOW.end_ms, 30, special=special)]
+    answer = judged(records)
+    assert len(answer.incidents) == 2
+    assert [incident.next[-1] for incident in answer.incidents] == [
+        f"llmops recover --runbook {incident.type}" for incident in answer.incidents
+    ]
 
 
 def test_every_sentence_of_an_answer_can_be_said():
@@ -170,7 +182,10 @@ def test_a_steady_mixture_is_one_warning_that_claims_no_family():
     assert answer.headline.id == "headline.mixed"
     said = sentence(answer.headline)
     assert said == "2.5 % of the calls fail, for 5 different reasons; steadily: 2.5 % before"
-    assert "several kinds" in sentence(found.hypothesis)
+    likely = sentence(found.hypothesis)
+    assert "several kinds" in likely
+    assert likely.count(" 20 %") == 4
+    assert "authentication 20 %, " in likely
     assert is_healthy(seen(records), Thresholds())
 
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmops_cli.evidence import CallRecord, LogLine
+from llmops_cli.knowledge.content import hidden
 from llmops_cli.knowledge.sentences import phrase, sentence
-from llmops_cli.sop.trace import hidden, trace
+from llmops_cli.sop.trace import trace
 
 SHANGHAI = timezone(timedelta(hours=8))
 ID = "5e564fe1-2d7e-498a-acdc-6749e6e12617"
@@ -77,6 +78,24 @@ def test_parallel_calls_do_not_wait():
     assert run([call(100, duration=100), call(120, duration=110)]).calls[1].wait_ms == 0
 
 
+def test_calls_stand_in_the_order_in_which_they_were_sent():
+    """A long call is logged after the short ones that ran beside it."""
+    data = run([call(2_000, duration=500, module="Short"), call(5_000, duration=5_000, module="Long")])
+    assert [one.module for one in data.calls] == ["Long", "Short"]
+    assert [one.wait_ms for one in data.calls] == [None, 0]
+    later = run([call(5_000, duration=5_000), call(2_000, duration=500), call(6_000, duration=400)])
+    assert [one.wait_ms for one in later.calls] == [None, 0, 600]
+
+
+def test_a_success_that_ran_beside_a_failure_is_no_retry_of_it():
+    long_success = call(5_000, duration=5_000)
+    assert told(run([call(1_000, duration=900, **THROTTLED), long_success])) == ["trace.not_retried"]
+    assert told(run([call(1_000, duration=900, **THROTTLED), call(6_000, duration=4_990)])) == [
+        "trace.recovered",
+        "trace.retried_too_soon",
+    ]
+
+
 def test_waited_and_then_succeeded():
     data = run([call(761, duration=38, request="bad", **THROTTLED), call(8_906, duration=859, request="good")])
     (message,) = data.summary
@@ -100,6 +119,11 @@ def test_retrying_what_cannot_succeed_is_a_reproach():
 def test_retrying_at_once_is_too_soon():
     ids = told(run([call(0, **THROTTLED), call(50, duration=38, **THROTTLED), call(9_000, duration=100)]))
     assert ids == ["trace.recovered", "trace.retried_too_soon"]
+
+
+def test_a_second_is_a_second_whatever_the_clock_rounded():
+    assert told(run([call(0, **THROTTLED), call(1_090, duration=100)])) == ["trace.recovered"]
+    assert told(run([call(0, **THROTTLED), call(1_070, duration=100)]))[1:] == ["trace.retried_too_soon"]
 
 
 def test_modules_of_one_trace_are_told_apart():
@@ -135,6 +159,7 @@ def test_equal_prompts_have_equal_hashes_and_other_lines_stay():
     assert hidden("prompt: a") == hidden("prompt:a") != hidden("prompt:b")
     assert hidden("received POST /chat") == "received POST /chat"
     assert hidden("PROMPT:x") != "PROMPT:x"
+    assert run([line(0, "prompt:审核")], lang="zh").lines[0].message.startswith("prompt（2 个字符，sha256 ")
 
 
 @given(st.text())

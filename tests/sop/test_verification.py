@@ -105,6 +105,12 @@ def test_each_answer_has_its_sentence():
         assert "?" not in text
 
 
+def test_a_watch_without_a_check_says_so_and_names_no_number():
+    text = sentence(watch("").give_up().message)
+    assert "nothing was checked" in text
+    assert not any(char.isdigit() for char in text)
+
+
 def minute(calls, failures, family, verdict="ok"):
     errors = (ErrorRow(500, "X", family, failures, 1.0, "no", "", ""),) if failures else ()
     return StatusData(

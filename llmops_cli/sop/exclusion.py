@@ -1,0 +1,152 @@
+"""What an incident is not: causes on the account's own side that the numbers of the same window rule out.
+
+Each is a sentence with its numbers; what cannot be told from the log is not claimed. They are for support, which asks
+for them first, and for whoever would look there next.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from llmops_cli.evidence import Cell, Message, Observation, Period, Thresholds
+from llmops_cli.knowledge.errors import classify
+from llmops_cli.knowledge.sentences import listed
+from llmops_cli.knowledge.thresholds import USUAL_SLOW_SHARE
+from llmops_cli.report import Incident, QuotaRow
+from llmops_cli.sop.ledger import inside
+from llmops_cli.sop.steps import LIMITED
+
+ALIKE = 0.2
+"""What rose by less than this part did not rise."""
+ENOUGH = 20
+"""Calls from which a size or a rate can be compared."""
+WELL = 0.01
+"""Other models are well when no larger part of their calls fails in the same way."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Calls of one period: all, those that failed as the incident does, the slow ones, and sizes of those answered."""
+
+    calls: int = 0
+    bad: int = 0
+    slow: int = 0
+    answered: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    apps: Counter[str] = field(default_factory=Counter)
+    bad_apps: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One incident: `observation`, `now` and `before` are of its scope, `around` and `quota_rows` of all asked for.
+
+    `families` are those of its failures; none for an incident that is not about failures.
+    """
+
+    incident: Incident | None
+    families: frozenset[str]
+    observation: Observation
+    around: Observation
+    now: Tally
+    before: Tally
+    quota_rows: Sequence[QuotaRow]
+    thresholds: Thresholds
+
+
+def of_scope(observation: Observation, scope: Mapping[str, str], period: Period) -> list[Cell]:
+    """Return the cells of a scope and a period."""
+    return [cell for cell in observation.cells if cell.period == period and inside(cell.where, scope)]
+
+
+def is_bad(cell: Cell, families: frozenset[str]) -> bool:
+    """Whether the calls of a cell failed in one of these ways."""
+    return not cell.ok and classify(cell.status_code, cell.error_code, cell.error_message).family in families
+
+
+def tally(cells: Iterable[Cell], families: frozenset[str]) -> Tally:
+    """Add up cells; `families` say which failures count."""
+    found = Tally()
+    for cell in cells:
+        found.calls += cell.calls
+        found.slow += cell.slow
+        found.apps[cell.where.app] += cell.calls
+        if cell.ok:
+            found.answered += cell.calls
+            found.input_tokens += cell.input_tokens
+            found.output_tokens += cell.output_tokens
+        elif is_bad(cell, families):
+            found.bad += cell.calls
+            found.bad_apps[cell.where.app] += cell.calls
+    return found
+
+
+def ruled_out(case: Case, lang: str = "en") -> Iterator[Message]:
+    """Yield what is no cause of the incident, as far as numbers tell; names are listed as in `lang`."""
+    if case.incident is None:
+        return
+    if case.incident.type not in LIMITED:
+        yield from _limits(case, case.incident)
+    yield from _other_models(case, case.incident)
+    yield from _other_apps(case, case.incident, lang)
+    yield from _same_size("input", "input_tokens", case)
+    if case.incident.type in ("latency", "timeout"):
+        yield from _same_size("output", "output_tokens", case)
+    yield from _same_demand(case)
+
+
+def _limits(case: Case, incident: Incident) -> Iterator[Message]:
+    model = incident.scope.get("model")
+    rows = [row for row in case.quota_rows if row.workspace is None and model in (None, row.model)]
+    levels = [row.level for row in rows if row.level is not None]
+    refused = any(row.throttled for row in rows)
+    if levels and len(levels) == len(rows) and max(levels) < case.thresholds.water_level.warning and not refused:
+        yield Message("ticket.limit", {"model": model, "level": max(levels)})
+
+
+def _other_models(case: Case, incident: Incident) -> Iterator[Message]:
+    """Yield that other models are well: calls to them take the same way with the same key."""
+    if "model" not in incident.scope:
+        return
+    others = [c for c in case.around.cells if c.period == "now" and c.where.model != incident.scope["model"]]
+    seen = tally(others, case.families)
+    if incident.type == "latency":
+        if seen.answered >= ENOUGH and seen.slow <= 2 * USUAL_SLOW_SHARE * seen.answered:
+            values = {"calls": seen.answered, "slow": seen.slow, "rate": seen.slow / seen.answered}
+            yield Message("ticket.other_models_slow", values)
+    elif case.families and seen.calls >= ENOUGH and seen.bad <= WELL * seen.calls:
+        yield Message("ticket.other_models", {"calls": seen.calls, "failures": seen.bad, "rate": seen.bad / seen.calls})
+
+
+def _other_apps(case: Case, incident: Incident, lang: str) -> Iterator[Message]:
+    """Yield that every application is hit, and alike: then it is no change in one of them."""
+    now = case.now
+    if "app" in incident.scope or not now.bad:
+        return
+    rates = {app: now.bad_apps[app] / calls for app, calls in now.apps.items() if app and calls >= ENOUGH / 2}
+    hit = [app for app, rate in rates.items() if rate >= 0.5 * now.bad / now.calls]
+    if len(hit) > 1 and len(hit) == len(rates):
+        yield Message("ticket.several_apps", {"apps": len(hit), "names": listed(hit, lang) if len(hit) <= 3 else None})
+
+
+def _same_size(name: str, part: str, case: Case) -> Iterator[Message]:
+    if case.now.answered < ENOUGH or case.before.answered < ENOUGH:
+        return
+    size, usual = (getattr(one, part) / one.answered for one in (case.now, case.before))
+    if usual and size <= (1 + ALIKE) * usual:
+        yield Message(f"ticket.same_{name}", {"tokens": size, "before": usual})
+
+
+def _same_demand(case: Case) -> Iterator[Message]:
+    baseline, now, before = case.observation.window.baseline, case.now, case.before
+    if baseline is None or before.calls < ENOUGH or not now.calls:
+        return
+    minutes = (baseline.end_ms - max(baseline.start_ms, case.observation.read_from_ms)) / 60_000
+    if minutes <= 0:
+        return
+    rate, usual = now.calls / case.observation.window.span.minutes, before.calls / minutes
+    if rate <= (1 + ALIKE) * usual:
+        yield Message("ticket.same_demand", {"calls": rate, "before": usual})

@@ -1,0 +1,166 @@
+"""`drill` says where it comes from, whatever has gone wrong; and what it says agrees with `status`."""
+
+from datetime import datetime
+
+import pytest
+
+from tests.commands.logs import MINUTE, NOON_MS, call, event, iso, quiet, write
+
+BEGAN = NOON_MS + 5 * MINUTE
+"""Incidents here begin five minutes into a window of fifteen, with as much before it."""
+END = NOON_MS + 15 * MINUTE
+WINDOW = ("--from", iso(NOON_MS), "--to", iso(END), "--timezone", "+08:00")
+QUOTA = {"status": 429, "code": "Throttling.RateQuota", "message": "Requests rate limit exceeded, please try again."}
+APPS = ("shop", "desk", "docs")
+
+
+def everyone(start_ms, end_ms, *, per_minute=20, **special):
+    """Calls of three apps with a workspace each; `special` overrides what one of them does, by its name."""
+    lines = []
+    for place, app in enumerate(APPS):
+        options = {"per_minute": per_minute, "workspace": f"llm-{app}", **special.get(app, {})}
+        minutes = (end_ms - start_ms) // MINUTE
+        lines += quiet(start_ms + 13 * place, minutes, app=app, **options)
+    return lines
+
+
+def before():
+    return everyone(NOON_MS - 15 * MINUTE, BEGAN)
+
+
+def flood(per_minute):
+    """One app sends many more calls of the model that all use; each third call of everybody is refused."""
+    lines = [*everyone(BEGAN, END, docs={"per_minute": per_minute})]
+    refused = []
+    for place, app in enumerate(APPS):
+        pace = per_minute // 2 if app == "docs" else 10
+        refused += quiet(BEGAN + 7 + place, 10, per_minute=pace, app=app, workspace=f"llm-{app}", **QUOTA)
+    return [*before(), *lines, *refused]
+
+
+def slow():
+    return [*before(), *everyone(BEGAN, END, desk={"duration": 9_000})]
+
+
+def silent():
+    lines = [*before(), *everyone(BEGAN, END, desk={"per_minute": 1})]
+    return [line for line in lines if not (",desk" in line or " desk," in line) or line < f"{stamp(BEGAN)}"]
+
+
+def stamp(ms):
+    return event(ms, "").split(" [")[0]
+
+
+def rated():
+    """Users of one module reject every second answer; in all the others every twentieth."""
+    lines = everyone(NOON_MS - 15 * MINUTE, END)
+    for number in range(360):
+        ms = NOON_MS - 15 * MINUTE + number * 5_000 + 77
+        bad = (ms >= BEGAN and number % 3 == 0) or number % 20 == 0
+        module = ("Chat", "RAG", "Agent")[number % 3]
+        lines.append(event(ms, f"feedback:shop,{module},qwen-plus,llm-shop,r-{number},{'down' if bad else 'up'},"))
+    return lines
+
+
+def keyless():
+    bad = {"status": 401, "code": "InvalidApiKey", "message": "Invalid API-key provided."}
+    return [*before(), *everyone(BEGAN, END, shop=bad)]
+
+
+@pytest.fixture
+def asked(llmops, tmp_path):
+    """Ask `status` or `drill` about some lines: its data."""
+
+    def ask(lines, verb, *words):
+        log = tmp_path / "app.log"
+        if not log.exists():
+            write(log, sorted(lines))
+        ran = llmops(verb, "--log", log, *(words or WINDOW), "-o", "json")
+        assert ran.code == 0
+        return ran.json()["data"]
+
+    return ask
+
+
+@pytest.mark.parametrize("story", ["rate-limit", "two-faults", "latency"])
+def test_drill_and_status_agree_on_scope_start_and_drivers(answers, story):
+    causes = {cause["family"]: cause for cause in answers(story, "drill")["data"]["causes"]}
+    found = answers(story, "status")["data"]["incidents"]
+    assert found
+    for incident in found:
+        cause = causes[incident["type"]]
+        assert cause["where"] == incident["scope"]
+        assert cause["started_at"] == incident["started_at"]
+        assert cause["drivers"] == incident["drivers"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "where", "said"),
+    [
+        (flood(120), {"model": "qwen-plus"}, "driven by app docs: "),
+        (slow(), {"app": "desk"}, "p95 9,000 ms, before 900 ms"),
+        (silent(), {"app": "desk"}, "are missing (-100 %)"),
+        (rated(), {"module": "Chat"}, "negative ratings by module: Chat "),
+        (keyless(), {"app": "shop"}, "401 InvalidApiKey on every call since 12:05:00"),
+    ],
+    ids=["flood", "slow", "silent", "rated", "keyless"],
+)
+def test_it_says_where_it_comes_from(asked, lines, where, said):
+    data = asked(lines, "drill")
+    (incident,) = asked(lines, "status")["incidents"]
+    cause = data["causes"][0]
+    assert where.items() <= cause["where"].items()
+    assert cause["where"] == incident["scope"]
+    assert said in "; ".join(cause["notes"])
+    assert abs(datetime.fromisoformat(cause["started_at"]).timestamp() * 1000 - BEGAN) <= 75_000
+    assert cause["started_at"] == incident["started_at"]
+    assert data["paste"]
+
+
+def test_rows_carry_ratings_and_the_worst_comes_first(asked):
+    data = asked(rated(), "drill", *WINDOW, "--by", "module")
+    first = data["rows"][0]
+    assert (first["value"], first["ratings"]) == ("Chat", 60)
+    assert first["negative"] > 20
+    assert all(row["negative"] <= 6 for row in data["rows"][1:])
+
+
+# --- a window longer than the log -------------------------------------------------------------------------------------
+
+DAY = ("--from", iso(END - 24 * 60 * MINUTE), "--to", iso(END), "--timezone", "+08:00")
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "where"),
+    [
+        (slow(), "latency", {"app": "desk"}),
+        (silent(), "traffic_drop", {"app": "desk"}),
+        (keyless(), "auth", {"app": "shop"}),
+        (flood(120), "rate_limit_requests", {"model": "qwen-plus"}),
+    ],
+    ids=["slow", "silent", "keyless", "flood"],
+)
+def test_a_log_shorter_than_the_window_is_compared_with_its_own_beginning(asked, lines, kind, where):
+    """Half an hour of log, asked for the last day: what began in it is found, dated and localized all the same."""
+    (incident,) = asked(lines, "status", *DAY)["incidents"]
+    assert (incident["type"], incident["scope"], incident["started_before"]) == (kind, where, None)
+    assert abs(datetime.fromisoformat(incident["started_at"]).timestamp() * 1000 - BEGAN) <= 120_000
+    cause = asked(lines, "drill", *DAY)["causes"][0]
+    assert (cause["family"], cause["where"], cause["started_at"]) == (kind, where, incident["started_at"])
+
+
+def test_that_a_window_is_compared_with_its_own_beginning_is_said(llmops, tmp_path):
+    log = write(tmp_path / "app.log", sorted(slow()))
+    for verb in ("status", "drill"):
+        ran = llmops(verb, "--log", log, *DAY)
+        assert "judged against its own beginning, 2025-07-09 11:45:00 – 11:55:00" in " ".join(ran.out.split())
+
+
+def test_a_short_healthy_log_has_no_incident(asked):
+    assert asked(everyone(NOON_MS - 15 * MINUTE, END), "status", *DAY)["incidents"] == []
+    assert asked([], "drill", *DAY)["causes"] == []
+
+
+def test_a_few_lines_are_compared_with_nothing(asked):
+    lines = [call(NOON_MS + n * 1000) for n in range(30)]
+    assert asked(lines, "status", *DAY)["incidents"] == []
