@@ -26,8 +26,8 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_carries_runbooks_and_knowledge(wheel):
     names = set(wheel.namelist())
-    for path in sorted((ROOT / "runbooks").glob("*.md")):
-        assert f"llmops_cli/runbooks/{path.name}" in names
+    for path in sorted((ROOT / "runbooks").rglob("*.md")):
+        assert f"llmops_cli/{path.relative_to(ROOT).as_posix()}" in names
     shipped = [
         path for path in (ROOT / "llmops_cli").rglob("*") if path.suffix in {".py", ".tsv", ".toml", ".j2", ".md"}
     ]

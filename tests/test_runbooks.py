@@ -160,3 +160,30 @@ def test_they_are_found_in_an_installed_wheel(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert answer.stdout == f"{len(INCIDENT_TYPES)} API key refused\n", answer.stderr
+
+
+CHINESE_SECTIONS = ("症状", "检查", "处置", "回退", "验证", "升级")
+
+
+@each_runbook
+def test_the_second_language_says_the_same_in_its_own_words(book):
+    other = runbook(book.type, "zh")
+    assert other.lang == "zh"
+    assert tuple(sections(other)) == CHINESE_SECTIONS
+    assert sorted(commands(other)) == sorted(commands(book))
+    facts = [(one.type, one.severity, one.families, one.codes, one.reviewed) for one in (book, other)]
+    assert facts[0] == facts[1]
+    assert re.search(r"[\u4e00-\u9fff]", other.title)
+    assert other.text.startswith(f"# {other.title}\n")
+    assert sorted(re.findall(r"https?://[^>\s]+", other.text)) == sorted(re.findall(r"https?://[^>\s]+", book.text))
+    assert 40 <= len(other.text.splitlines()) + 8 <= 80
+
+
+def test_a_language_without_runbooks_is_english():
+    assert runbook("auth", "fr") == runbook("auth")
+    for lang in ("../..", "/etc", "zh/.."):
+        assert runbook("auth", lang) == runbook("auth")
+
+
+def test_billing_never_advises_to_retry_in_any_language():
+    assert "重试" not in runbook("billing", "zh").text

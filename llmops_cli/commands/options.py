@@ -71,6 +71,48 @@ def _dimensions(value: list[str] | None) -> list[str] | None:
     return value
 
 
+def _lang(value: str) -> str:
+    if value not in _languages():
+        hint = f"give {' or '.join(_languages())}"
+        raise UsageError("bad_language", f'"{value[:60]}" is not a language of the answers', hint)
+    return value
+
+
+def _languages() -> list[str]:
+    from llmops_cli.knowledge.sentences import LANGUAGES  # noqa: PLC0415 - help needs no sentences
+
+    return list(LANGUAGES)
+
+
+def _incident_type(value: str | None) -> str | None:
+    if value is not None and value not in _incident_types():
+        close = get_close_matches(value, _incident_types(), n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]}?" if close else f"give {', '.join(_incident_types())}"
+        raise UsageError("bad_incident", f'"{value[:60]}" is not a type of incident', hint)
+    return value
+
+
+def _incident_types() -> list[str]:
+    from llmops_cli.knowledge.sentences import INCIDENT_TYPES  # noqa: PLC0415 - as above
+
+    return list(INCIDENT_TYPES)
+
+
+def _profiles(ctx: typer.Context) -> list[str]:
+    """Name the profiles of the configuration that applies, for completion: without checking it, and never failing."""
+    import os  # noqa: PLC0415 - only when somebody presses Tab
+    import tomllib  # noqa: PLC0415 - as above
+
+    from llmops_cli.config import files  # noqa: PLC0415 - as above
+
+    try:
+        found = files.find(ctx.params.get("config_file"), os.environ, Path.cwd())
+        profiles = tomllib.loads(files.read(found[0])).get("profiles", {}) if found else {}
+    except (UsageError, ValueError):
+        return []
+    return [str(name) for name in profiles] if isinstance(profiles, dict) else []
+
+
 Since: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -149,9 +191,10 @@ Log: TypeAlias = Annotated[
 Profile: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--profile", metavar="NAME", help="Profile of llmops.toml.", show_default=False, rich_help_panel=SOURCE
+        "--profile", metavar="NAME", help="Profile of llmops.toml.", show_default=False, autocompletion=_profiles,
+        rich_help_panel=SOURCE,
     ),
-]
+]  # fmt: skip
 ConfigFile: TypeAlias = Annotated[
     str | None,
     typer.Option("--config", metavar="FILE", help="Use this llmops.toml.", show_default=False, rich_help_panel=SOURCE),
@@ -203,8 +246,12 @@ ShowContent: TypeAlias = Annotated[
     typer.Option("--show-content", help="Show prompts and results, which are hidden.", rich_help_panel=OUTPUT),
 ]
 Lang: TypeAlias = Annotated[
-    Literal["en", "zh"], typer.Option("--lang", metavar="LANG", help="en or zh.", rich_help_panel=OUTPUT)
-]
+    str,
+    typer.Option(
+        "--lang", metavar="LANG", help="Language of the answer: en or zh.", callback=_lang, autocompletion=_languages,
+        rich_help_panel=OUTPUT,
+    ),
+]  # fmt: skip
 By: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
@@ -214,8 +261,18 @@ By: TypeAlias = Annotated[
 ]  # fmt: skip
 Runbook: TypeAlias = Annotated[
     str | None,
-    typer.Option("--runbook", metavar="TYPE", help="Print the runbook of an incident type.", show_default=False),
-]
+    typer.Option(
+        "--runbook", metavar="TYPE", help="Print the runbook of an incident type.", show_default=False,
+        autocompletion=_incident_types,
+    ),
+]  # fmt: skip
+IncidentType: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--incident", metavar="TYPE", help="The incident it is about; default: the gravest.", show_default=False,
+        callback=_incident_type, autocompletion=_incident_types,
+    ),
+]  # fmt: skip
 Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
 Out: TypeAlias = Annotated[
     Path | None, typer.Option("--out", metavar="PATH", help="Where to write.", show_default=False)

@@ -42,5 +42,6 @@ def trace(
             zone=question.zone,
             show_content=show_content,
             next_options=next_options(question),
+            lang=lang,
         )
         return question.emit(report("trace", question, source, window, data), show_content=show_content, lang=lang)

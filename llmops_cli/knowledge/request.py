@@ -1,8 +1,8 @@
-"""The expansion request: the text an engineer pastes into a ticket to Alibaba Cloud when a limit is too small.
+"""What an engineer pastes into a ticket to Alibaba Cloud: the request for a higher limit, and the report of a fault.
 
 There is no official form. What is asked for is the UID, the model and the business impact, and what support
-needs to act: region, workspace, limits, peaks, refusals, request ids. Source for who decides on what:
-https://help.aliyun.com/zh/model-studio/quota-management.
+needs to act: region, workspace, figures, error, request ids. Source for who decides on limits:
+https://help.aliyun.com/zh/model-studio/quota-management. The texts stand in `templates/`, one for each language.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
 
-from llmops_cli.knowledge.sentences import formatted, phrase
+from llmops_cli.evidence import Message
+from llmops_cli.knowledge.sentences import formatted, listed, phrase, sentence
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -46,49 +48,94 @@ FIELDS = (
 REQUIRED = ("uid", "region", "model", "workspace", "business_impact", "contact")
 """Fields that are marked in the text when they are empty, whether listed as missing or not."""
 
+TICKET_FIELDS = (
+    "uid",
+    "region",
+    "model",
+    "workspace",
+    "incident",
+    "problem",
+    "started",
+    "window",
+    "calls",
+    "failures",
+    "failure_rate",
+    "before_failure_rate",
+    "slow",
+    "slow_rate",
+    "p95_ms",
+    "before_p95_ms",
+    "status_code",
+    "error_code",
+    "error_message",
+    "errors",
+    "request_ids",
+    "ruled_out",
+    "business_impact",
+    "contact",
+)
+"""Fields of a ticket, in the order of its text. `incident` is its type, `problem` one sentence; `failures` of `calls`
+are those of its kind, `slow` ones took longer than their model's p95 before. Rates are 0..1, latencies ms. `errors`,
+`request_ids` and `ruled_out` are lists of text, `errors` with the number of calls."""
+
+TICKET_REQUIRED = ("uid", "region", "model", "workspace", "problem", "business_impact", "contact")
+"""Likewise, of a ticket."""
+
 MAX_REQUEST_IDS = 10
 """Request ids printed; support needs samples, and ticket forms are short."""
 
 
 def expansion_request(fields: Mapping[str, Any], missing: Sequence[str], lang: str = "en") -> str:
-    """Return the request in `lang` ("zh" or "en"); the fields named in `missing` are marked where they belong.
+    """Return the request for a higher limit in `lang`; the fields named in `missing` are marked where they belong.
 
     Values are cleaned of control and bidirectional characters and put on one line each: a ticket form keeps the text
     as it is, and log content cannot add lines to it.
     """
-    lang = lang if lang in ("zh", "en") else "en"
-    request = _Request(fields, frozenset(missing), lang)
-    ids = request.items("request_ids")
-    values = {name: request.text(name) for name in (*REQUIRED, "limit_source", "reason", "window")}
-    values["peak_window"] = request.joined("peak_window")
+    letter = _Letter(fields, missing, REQUIRED, lang)
+    values = {name: letter.text(name) for name in (*REQUIRED, "reason", "window")}
     for name in ("current", "wanted", "peak"):
-        values[name] = request.per_minute(f"{name}_rpm", f"{name}_tpm")
-    text = _template(lang).render(
+        values[name] = letter.per_minute(f"{name}_rpm", f"{name}_tpm")
+    refused = letter.share_of("failures", "failure_rate")
+    return letter.written(
+        "expand",
         values,
-        refused=request.refused(),
-        request_ids=ids[:MAX_REQUEST_IDS] or [request.marker("request_ids")],
-        more_ids=max(0, len(ids) - MAX_REQUEST_IDS),
+        refused=refused,
+        limit_source=letter.text("limit_source", "source"),
+        peak_window=letter.joined("peak_window"),
     )
-    return text.strip() + "\n"
 
 
-class _Request:
+def ticket(fields: Mapping[str, Any], missing: Sequence[str], lang: str = "en") -> str:
+    """Return the report of a fault in `lang`, on the same terms as `expansion_request`."""
+    letter = _Letter(fields, missing, TICKET_REQUIRED, lang)
+    values = {name: letter.text(name) for name in (*TICKET_REQUIRED, "started", "window", "error_message")}
+    values["calls"] = letter.text("calls", "count")
+    values["before_failure_rate"] = letter.text("before_failure_rate", "percent")
+    values |= {name: letter.text(name, "duration") for name in ("p95_ms", "before_p95_ms")}
+    failed, slow = letter.share_of("failures", "failure_rate"), letter.share_of("slow", "slow_rate")
+    lists = {name: letter.items(name) for name in ("errors", "ruled_out")}
+    return letter.written("ticket", values, failed=failed, slow=slow, **lists)
+
+
+class _Letter:
     """The fields as text: cleaned, formatted, and marked where something is missing."""
 
-    def __init__(self, fields: Mapping[str, Any], missing: frozenset[str], lang: str) -> None:
+    def __init__(self, fields: Mapping[str, Any], missing: Iterable[str], required: Iterable[str], lang: str) -> None:
         self._fields = fields
-        self._missing = missing
-        self._lang = lang
+        self._missing = frozenset(missing)
+        self._required = frozenset(required)
+        self._lang = lang if _template_file("expand", lang).is_file() else "en"
 
     def marker(self, name: str) -> str:
         label = phrase(f"request.label.{name}", self._lang) or name
-        return f"【待补充: {label}】" if self._lang == "zh" else f"[TO FILL IN: {label}]"
+        return sentence(Message("request.to_fill_in", {"label": label}), self._lang)
 
     def text(self, name: str, form: str = "") -> str:
         """One value; its marker when it is missing or required and empty; "" when it may be left out."""
         value = self._fields.get(name)
-        shown = "" if value is None else clean(formatted(value if isinstance(value, int | float) else str(value), form))
-        if name in self._missing or (not shown and name in REQUIRED):
+        plain = value if value is None or isinstance(value, int | float) else str(value)
+        shown = "" if plain is None else clean(formatted(plain, form, self._lang))
+        if name in self._missing or (not shown and name in self._required):
             return self.marker(name)
         return shown
 
@@ -98,22 +145,32 @@ class _Request:
         return [shown for item in several if (shown := clean(str(item)))]
 
     def joined(self, name: str) -> str:
-        return self.marker(name) if name in self._missing else ", ".join(self.items(name))
+        return self.marker(name) if name in self._missing else listed(self.items(name), self._lang)
 
     def per_minute(self, rpm: str, tpm: str) -> str:
         """Return "RPM 1,200, TPM 1,000,000"; a half without a number is left out unless it is marked as missing."""
         halves = [f"{name} {text}" for name, key in (("RPM", rpm), ("TPM", tpm)) if (text := self.text(key, "count"))]
-        return ", ".join(halves) or " / ".join(self.marker(key) for key in (rpm, tpm))
+        return listed(halves, self._lang) or " / ".join(self.marker(key) for key in (rpm, tpm))
 
-    def refused(self) -> str:
-        failures, calls = self.text("failures", "count"), self.text("calls", "count")
-        rate = self.text("failure_rate", "percent")
-        if not failures:
-            return ""
-        of = f"{failures} / {calls}" if calls else failures
-        if not rate:
-            return of
-        return f"{of}（{rate}）" if self._lang == "zh" else f"{of} ({rate})"
+    def share_of(self, part: str, rate: str) -> str:
+        """Return "412 / 1,394 (29.6 %)" of the calls; empty where there is none."""
+        number, calls, share = self.text(part, "count"), self.text("calls", "count"), self.text(rate, "percent")
+        values = {"part": number, "calls": calls or None, "rate": share or None}
+        return sentence(Message("request.share", values), self._lang) if number else ""
+
+    def written(self, name: str, values: Mapping[str, str], **more: Any) -> str:
+        ids = self.items("request_ids")
+        text = _template(name, self._lang).render(
+            values,
+            request_ids=ids[:MAX_REQUEST_IDS] or ([self.marker("request_ids")] if self._wants_ids(name) else []),
+            more_ids=max(0, len(ids) - MAX_REQUEST_IDS),
+            **more,
+        )
+        return text.strip() + "\n"
+
+    def _wants_ids(self, name: str) -> bool:
+        """Whether request ids belong in the letter: into a ticket only where single calls show what is wrong."""
+        return name == "expand" or "request_ids" in self._missing
 
 
 def clean(value: str) -> str:
@@ -122,15 +179,18 @@ def clean(value: str) -> str:
     return " ".join("".join(c for c in spaced if unicodedata.category(c) not in ("Cf", "Cs")).split())
 
 
-@cache
-def _template(lang: str) -> Template:
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - heavy, and only `recover expand` needs it
+def _template_file(name: str, lang: str) -> Traversable:
+    return resources.files(__package__).joinpath("templates", f"{name}.{lang}.txt.j2")
 
-    text = resources.files(__package__).joinpath("templates", f"expand.{lang}.txt.j2").read_text(encoding="utf-8")
+
+@cache
+def _template(name: str, lang: str) -> Template:
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - heavy, and only a letter needs it
+
     plain = Environment(
         autoescape=False,  # noqa: S701 - the result is plain text for a ticket, never a page
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return plain.from_string(text)
+    return plain.from_string(_template_file(name, lang).read_text(encoding="utf-8"))

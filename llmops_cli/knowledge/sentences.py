@@ -5,7 +5,13 @@ value inside them is missing. There are no attributes, indexes or nesting: value
 and never read again. A line break, as any other control character, is the view's business.
 
 Forms: `count` 1,394 · `percent` 12.4 % · `share` 83 % · `change` +25 % · `times` ×41 · `number` 3.5 · `duration` from
-milliseconds: 38 ms, 2,914 ms, 12 s, 12 min, 3 h 5 min, 502 d · `si` 212 k, 5 M · `scope` "" reads "everything".
+milliseconds: 38 ms, 2,914 ms, 12 s, 12 min, 3 h 5 min, 502 d · `seconds` likewise, 9.8 s · `si` 212 k, 5 M ·
+`scope` "" reads "everything".
+Forms of text, for words that sop keeps in English and another language has its own for: `scope`, `dimension` (app),
+`family` (rate limit requests), `source` (of a limit: configuration), `term` (whatever `told` knows).
+
+A language is two files: `sentences.LANG.toml`, and `error_codes.LANG.tsv` (English text, translation) for the causes
+and remedies of the catalogue; what they do not have reads English. `templates/` may hold its requests.
 
 Ids, by table (the values each takes are in the TOML file, beside the text):
 
@@ -26,14 +32,22 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache, reduce
 from importlib import resources
 from typing import NamedTuple
 
-from llmops_cli.evidence import Message
+from llmops_cli.evidence import Message, ScopeName
 
-LANGUAGES = ("en", "zh")
+_NAME = "sentences."
+LANGUAGES = tuple(
+    sorted(
+        file.name.removeprefix(_NAME).removesuffix(".toml")
+        for file in resources.files(__package__).iterdir()
+        if file.name.startswith(_NAME) and file.name.endswith(".toml")
+    )
+)
+"""The languages there is a file for."""
 
 INCIDENT_TYPES = (
     "rate_limit_requests",
@@ -69,7 +83,7 @@ def sentence(message: Message, lang: str = "en") -> str:
     if template is None:
         values = ", ".join(f"{name}={formatted(value)}" for name, value in message.values.items() if value is not None)
         return f"{message.id} ({values})" if values else message.id
-    return "".join(_fill(part, message.values, lang) for part in _parts(template))
+    return reduce(_abutted, (_fill(part, message.values, lang) for part in _parts(template)), "")
 
 
 def phrase(id: str, lang: str = "en") -> str | None:  # noqa: A002 - the field's name in `Message`
@@ -79,6 +93,31 @@ def phrase(id: str, lang: str = "en") -> str | None:  # noqa: A002 - the field's
         if found is not None:
             return found
     return None
+
+
+def listed(items: Sequence[str], lang: str = "en", *, by: str = "view.list") -> str:
+    """Return items with the language's own comma between them (`by`: another id of "{items}, {item}")."""
+    text = items[0] if items else ""
+    for item in items[1:]:
+        text = sentence(Message(by, {"items": text, "item": item}), lang)
+    return text
+
+
+def told(text: str, lang: str = "en") -> str:
+    """Return a fixed English text of ours (the catalogue's, a family's title, "no answer") in `lang`, if it has it."""
+    return text if lang == "en" else _translations(lang).get(text, text)
+
+
+@cache
+def _translations(lang: str) -> Mapping[str, str]:
+    """English text -> text, from the words that both languages have and from the catalogue's translation."""
+    here, english = _texts(lang) if lang in LANGUAGES else {}, _texts("en")
+    found = {english[id_]: text for id_, text in here.items() if id_ in english and "{" not in text}
+    file = resources.files(__package__).joinpath(f"error_codes.{lang}.tsv")
+    if lang in LANGUAGES and file.is_file():
+        rows = (line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()[1:])
+        found |= {row[0]: row[1] for row in rows}
+    return found
 
 
 @cache
@@ -134,7 +173,20 @@ def _pieces(text: str) -> tuple[str | _Placeholder, ...]:
 def _fill(part: _Part, values: Mapping[str, Value], lang: str) -> str:
     if part.optional and any(isinstance(p, _Placeholder) and values.get(p.name) is None for p in part.pieces):
         return ""
-    return "".join(p if isinstance(p, str) else formatted(values.get(p.name), p.form, lang) for p in part.pieces)
+    filled = (p if isinstance(p, str) else formatted(values.get(p.name), p.form, lang) for p in part.pieces)
+    return reduce(_abutted, filled, "")
+
+
+def _abutted(left: str, right: str) -> str:
+    """Join two pieces; a blank that sets off a Latin value is none where a Chinese one stands."""
+    if left.endswith(" ") and _CHINESE.match(left[-2:-1]) and _CHINESE.match(right):
+        return left[:-1] + right
+    if right.startswith(" ") and _CHINESE.match(left[-1:]) and _CHINESE.match(right[1:2]):
+        return left + right[1:]
+    return left + right
+
+
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 _ABSURD = 10**18
@@ -143,32 +195,66 @@ _ABSURD = 10**18
 
 
 def formatted(value: Value, form: str = "", lang: str = "en") -> str:
-    """Return one value in one of the forms above; "?" when it is missing. Text stays as it is, whatever the form."""
+    """Return one value in one of the forms above; "?" when it is missing. Text stays as it is, but for a text form."""
     if form == "scope" and value in (None, ""):
-        return "全部调用" if lang == "zh" else "everything"
+        return scope_text({}, lang)
     if value is None:
         return "?"
-    if not isinstance(value, int | float):
-        return str(value)
+    if isinstance(value, str):
+        return _WORDINGS[form](value, lang) if form in _WORDINGS else str(value)
     # False for NaN too; beyond it nothing in a log is a quantity, and Python refuses to print the largest integers.
     if not -_ABSURD < value < _ABSURD:
         return "?"
     return _FORMS.get(form, _plain)(value)
 
 
-def scope_text(scope: Mapping[str, str], lang: str = "en") -> str:
+def scope_text(scope: Mapping[str, str], lang: str = "en") -> ScopeName:
     """Return a scope as it reads in a headline: "qwen-plus in llm-6qts…" for a model and a workspace.
 
     An app or module alone says what it is ("app shop-assistant"); `{}` is "everything".
     """
     named = {key: value or '""' for key, value in scope.items()}
     model, workspace = named.pop("model", ""), named.pop("workspace", "")
-    words = [f"{key} {value}" for key, value in named.items()]
+    if "module" in named:
+        named = {"module": named.pop("module"), **named}  # a module is inside its app
+    words = [f"{dimension_text(key, lang)} {value}" for key, value in named.items()]
     if model:
         words.insert(0, model)
     if workspace:
-        words.append(f"workspace {workspace}" if not model else workspace)
-    return formatted((" · " if lang == "zh" else " in ").join(words), "scope", lang)
+        words.append(workspace if model else f"{dimension_text('workspace', lang)} {workspace}")
+    text = words[0] if words else str(phrase("scope.everything", lang))
+    for word in words[1:]:
+        text = sentence(Message("scope.within", {"part": text, "whole": word}), lang)
+    return ScopeName(text, scope)
+
+
+def dimension_text(name: str, lang: str = "en") -> str:
+    """Return what a dimension is called, as in "workspace"."""
+    return phrase(f"dimension.{name}", lang) or name
+
+
+def source_text(source: str, lang: str = "en") -> str:
+    """Return where a limit comes from ("configuration", "account, table 2026-05 (cn-beijing)") in `lang`."""
+    for name, pattern in _SOURCES.items():
+        if match := pattern.fullmatch(source):
+            values = {key: source_text(part, lang) for key, part in match.groupdict().items()}
+            return sentence(Message(f"source.{name}", values), lang)
+    return phrase(f"source.{source}", lang) or source
+
+
+_SOURCES = {
+    "of_account": re.compile(r"account, (?P<source>.+)"),
+    "halves": re.compile(r"rpm: (?P<rpm>.+), tpm: (?P<tpm>.+)"),
+    "table": re.compile(r"table (?P<as_of>\S+) \((?P<region>\S+)\)"),
+}
+
+
+def _scope(value: str, lang: str) -> str:
+    return scope_text(value.parts, lang) if isinstance(value, ScopeName) else value
+
+
+def _family(value: str, lang: str) -> str:
+    return phrase(f"family.{value.replace(' ', '_')}", lang) or value
 
 
 def duration_text(ms: float) -> str:
@@ -232,6 +318,10 @@ def _times(value: float) -> str:
     return f"×{value:,.0f}" if value >= 10 else f"×{value:.1f}"
 
 
+def _seconds(value: float) -> str:
+    return f"{_number(value / 1000)} s"
+
+
 def _number(value: float) -> str:
     return f"{value:,.1f}".removesuffix(".0")
 
@@ -254,5 +344,14 @@ _FORMS: Mapping[str, Callable[[float], str]] = {
     "times": _times,
     "number": _number,
     "duration": duration_text,
+    "seconds": _seconds,
     "si": _si,
+}
+
+_WORDINGS: Mapping[str, Callable[[str, str], str]] = {
+    "scope": _scope,
+    "dimension": dimension_text,
+    "family": _family,
+    "source": source_text,
+    "term": told,
 }

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TextIO
+from typing import Literal, TextIO
 
 from llmops_cli.report import Report
-from llmops_cli.views.words import render_error
+from llmops_cli.views.words import render_error, word
 
 __all__ = [
     "FORMATS",
@@ -34,6 +34,8 @@ FORMATS = ("table", "json", "markdown", "nagios")
 WIDTH = 80
 """Columns where nothing else is known. On a pipe nothing is cut or wrapped, whatever the width."""
 
+Part = Literal["all", "step", "end"]
+
 _DRAWN = "▁▂▃▄▅▆▇█▏▎▍▌▋▊▉├└│─·…–×"
 
 
@@ -48,13 +50,15 @@ def render(
     show_content: bool = False,
     allow_stale: bool = False,
     ascii_only: bool = False,
+    part: Part = "all",
 ) -> str:
     """Return the report as text that ends with a line break (empty for a table of a report without data).
 
     `width`: columns of the terminal. Without `terminal` tables keep their natural width and nothing is cut or
     wrapped. `color`: ANSI styles, tables only. `lang`: of the findings' sentences. `show_content`: show prompts and
     results that the report still holds. `allow_stale`: nagios judges an anchored window by what it shows.
-    `ascii_only`: blocks and dashes as ASCII, one character each.
+    `ascii_only`: blocks and dashes as ASCII, one character each. `part` of a watch as a table: what is new in it
+    ("step"), or its end without the steps.
     Raises ValueError for an unknown `output`.
     """
     if output == "json":
@@ -63,7 +67,7 @@ def render(
         return to_json(report, lang, show_content=show_content) + "\n"
     from llmops_cli.views.clean import cleaned  # noqa: PLC0415 - as above
 
-    report = cleaned(report, show_content=show_content)
+    report = cleaned(report, show_content=show_content, lang=lang)
     if output == "nagios":
         from llmops_cli.views.nagios import to_nagios  # noqa: PLC0415 - as above
 
@@ -75,7 +79,7 @@ def render(
     elif output == "table":
         from llmops_cli.views.table import to_table  # noqa: PLC0415 - as above
 
-        text = to_table(report, width=width, color=color, terminal=terminal, lang=lang)
+        text = to_table(report, width=width, color=color, terminal=terminal, lang=lang, part=part)
     else:
         raise ValueError(f"unknown output format: {output}")
     return _ascii(text) if ascii_only else text
@@ -106,6 +110,7 @@ def draw(
     lang: str = "en",
     show_content: bool = False,
     allow_stale: bool = False,
+    part: Part = "all",
 ) -> str:
     """Return what `write` would write."""
     return render(
@@ -118,23 +123,24 @@ def draw(
         show_content=show_content,
         allow_stale=allow_stale,
         ascii_only=not carries_blocks(stream),
+        part=part,
     )
 
 
 def aside(report: Report, output: str, lang: str = "en") -> str:
-    """Return what belongs on stderr beside a table that is bare text to paste (an expansion request, a runbook).
+    """Return what belongs on stderr beside a table that is bare text to paste (a letter to support, a runbook).
 
-    What is missing in it, what the data lacks, the notes. Empty for every other format and verb: they say it.
+    What is missing in it, what speaks against it, what the data lacks. Empty for other formats and verbs: they say it.
     """
     if output != "table" or type(report.data).__name__ not in {"ExpandData", "RunbookData"}:
         return ""
     from llmops_cli.views.clean import cleaned  # noqa: PLC0415 - as in render
-    from llmops_cli.views.heading import doubts, notes  # noqa: PLC0415 - as in render
+    from llmops_cli.views.heading import doubts, note_texts, notes  # noqa: PLC0415 - as in render
 
     safe = cleaned(report)
-    missing = getattr(safe.data, "missing", ())
-    said = [f"missing: {', '.join(missing)}"] if missing else []
-    said += [f"note: {text}" for text in (*doubts(safe), *notes(safe, lang))]
+    missing, against = getattr(safe.data, "missing", ()), note_texts(getattr(safe.data, "notes", ()), lang)
+    said = [word("view.missing", lang, fields=", ".join(missing))] if missing else []
+    said += [word("view.note", lang, text=text) for text in (*against, *doubts(safe, lang), *notes(safe, lang))]
     return "".join(f"{line}\n" for line in said)
 
 

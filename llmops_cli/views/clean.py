@@ -7,12 +7,13 @@ build `Text` from strings and never parse them.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from llmops_cli.evidence import ScopeName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,13 @@ def bounded(text: str, most: int = SHOWN) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more)"
 
 
+def hidden(message: str, lang: str = "en") -> str:
+    """Return a logged message with the prompt or the result it holds told by length and hash only."""
+    from llmops_cli.knowledge import content  # noqa: PLC0415 - only a trace has logged messages
+
+    return content.hidden(message, lang)
+
+
 @cache
 def _redact() -> Callable[[str], str]:
     from llmops_cli.redact import redact  # noqa: PLC0415 - compiled patterns, wanted by the first view only
@@ -84,38 +92,33 @@ def shown(text: str, *, newlines: bool = False) -> str:
     return clean(redacted(text), newlines=newlines)
 
 
-def hidden(message: str) -> str:
-    """Return a logged message with the prompt or the result it holds told by length and hash only."""
-    start = message.lstrip()
-    kind = start[:7].lower()
-    if kind not in {"prompt:", "result:"}:
-        return message
-    content = start[7:].strip()
-    digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{kind[:-1]} ({len(content):,} characters, sha256 {digest[:8]}…; --show-content)"
-
-
-def cleaned(report: Report, *, show_content: bool = False) -> Report:
+def cleaned(report: Report, *, show_content: bool = False, lang: str = "en") -> Report:
     """Return a copy of the report whose every string is safe to show.
 
     Logged values are bounded to `SHOWN` characters; prompts and results are hidden unless `show_content`.
     """
-    copy: Report = _walk(report, "", "", show_content)
+    copy: Report = _walk(report, "", "", None if show_content else lang)
     return copy
 
 
-def _walk(value: Any, owner: str, name: str, show_content: bool) -> Any:
+def _walk(value: Any, owner: str, name: str, hide_in: str | None) -> Any:
+    """Clean one value; `hide_in` is the language in which prompts and results are told of, None to show them."""
+    if isinstance(value, ScopeName):
+        return ScopeName(_string(value, owner, name), {key: _string(item, "", "") for key, item in value.parts.items()})
     if isinstance(value, str):
-        hide = owner == "TraceLine" and name == "message" and not show_content
-        return _string(hidden(value) if hide else value, owner, name)
+        logged = hide_in is not None and owner == "TraceLine" and name == "message"
+        return _string(hidden(value, str(hide_in)) if logged else value, owner, name)
     if is_dataclass(value) and not isinstance(value, type):
         kind = type(value).__name__
-        changed = {f.name: _walk(getattr(value, f.name), kind, f.name, show_content) for f in fields(value)}
+        changed = {f.name: _walk(getattr(value, f.name), kind, f.name, hide_in) for f in fields(value)}
         return replace(value, **changed)
     if isinstance(value, Mapping):
-        return {_string(str(key), "", ""): _walk(item, owner, name, show_content) for key, item in value.items()}
+        return {
+            _string(str(key), "", ""): _walk(item, owner, str(key) if owner == "Message" else name, hide_in)
+            for key, item in value.items()
+        }
     if isinstance(value, (tuple, list)):
-        return tuple(_walk(item, owner, name, show_content) for item in value)
+        return tuple(_walk(item, owner, name, hide_in) for item in value)
     return value
 
 
@@ -124,4 +127,6 @@ def _string(text: str, owner: str, name: str) -> str:
         return shown(text, newlines=True)
     if name in _WHOLE or owner == "Problem":
         return shown(text)
+    if name == "unparsed_samples":  # what is wrong with them stands behind their header
+        return bounded(shown(text).replace("\t", " "), 2 * SHOWN)
     return bounded(shown(text).replace("\t", " "))

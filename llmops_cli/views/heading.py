@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from llmops_cli.evidence import Message, SourceState, Span, Window
 from llmops_cli.report import Incident, Report
-from llmops_cli.views.figures import count, timespan
-from llmops_cli.views.words import narrowed, say
+from llmops_cli.views.figures import timespan
+from llmops_cli.views.words import narrowed, say, several, term, word
 
 SAID_IN_HEADING = frozenset({"note.anchored", "note.stepped_back", "note.no_baseline"})
 """Notes that the heading says itself, from the window."""
@@ -21,40 +21,50 @@ class Part(NamedTuple):
     doubt: bool = False
 
 
-def parts(report: Report) -> list[Part]:
+def parts(report: Report, lang: str = "en") -> list[Part]:
     """Return the window line, piece by piece: the time, the sources, the calls, the baseline; then every doubt."""
     window = report.window
     found: list[Part] = []
     if window is not None:
         found.append(Part(span_text(window, window.span, report.generated_at)))
-    found += [Part(f"{one.name} {one.detail}".strip()) for one in report.sources if _said_by_window(one, window)]
+    found += [
+        Part(f"{term('source_name', one.name, lang)} {one.detail}".strip())
+        for one in report.sources
+        if _said_by_window(one, window)
+    ]
     calls = getattr(report.data, "calls", None)
     if isinstance(calls, int):
-        found.append(Part(f"{count(calls)} call{'' if calls == 1 else 's'}"))
-    if only := narrowed(report.filters):
+        found.append(Part(several("view.calls", calls, lang)))
+    if only := narrowed(report.filters, lang):
         found.append(Part(only))
     if window is not None and report.command in {"status", "drill"}:
-        found.append(Part(baseline_text(window)))
-    return found + [Part(text, doubt=True) for text in doubts(report)]
+        found.append(Part(baseline_text(window, lang)))
+    return found + [Part(text, doubt=True) for text in doubts(report, lang)]
 
 
-def doubts(report: Report) -> list[str]:
+def doubts(report: Report, lang: str = "en") -> list[str]:
     """Everything that makes the answer less than the whole truth: late, partial, stale, failed, unparsed."""
     window = report.window
     found: list[str] = []
     if window is not None and window.anchored:
         age = "" if window.log_ends_ms is None else _age(report.generated_at, window.at(window.log_ends_ms))
-        found.append(f"log ends {age} ago" if age else "the window was moved to the end of the log")
+        found.append(word("view.log_ends", lang, age=age) if age else word("view.anchored", lang))
     broken = [source for source in report.sources if not _said_by_window(source, window)]
     found += [
-        f"{source.name} {source.state.replace('_', ' ')}{': ' * bool(source.detail)}{source.detail}"
+        word(
+            "view.source_state",
+            lang,
+            source=term("source_name", source.name, lang),
+            state=term("source_state", source.state, lang),
+            detail=source.detail or None,
+        )
         for source in broken
     ]
     if report.partial and not any(source.state in {"partial", "failed"} for source in broken):
-        found.append("partial data")
+        found.append(word("note.partial", lang))
     unparsed = getattr(report.data, "unparsed", 0)
     if unparsed and not any(note.id == "note.unparsed" for note in report.notes):
-        found.append(f"{count(unparsed)} line{'' if unparsed == 1 else 's'} unparsed")
+        found.append(several("view.unparsed", unparsed, lang))
     return found
 
 
@@ -94,19 +104,19 @@ def clock(time: datetime | None, *, against: datetime | None = None) -> str:
     return f"{time.date().isoformat()} {text}" if other else text
 
 
-def baseline_text(window: Window) -> str:
+def baseline_text(window: Window, lang: str = "en") -> str:
     """Return what the window is compared with, as people say it."""
     base, span = window.baseline, window.span
     if base is None:
-        return "no baseline"
+        return word("view.no_baseline", lang)
     length = timespan(base.ms)
     if window.stepped_back:
         start, end = window.at(base.start_ms), window.at(base.end_ms)
         day = "" if start.date() == window.at(span.start_ms).date() else f"{start.date().isoformat()} "
-        return f"vs {day}{start:%H:%M} – {end:%H:%M}, the last healthy {length}"
+        return word("view.last_healthy", lang, span=f"{day}{start:%H:%M} – {end:%H:%M}", length=length)
     if base.end_ms == span.start_ms:
-        return f"vs the {length} before"
-    return f"vs the same {length} {timespan(span.start_ms - base.start_ms)} before"
+        return word("view.right_before", lang, length=length)
+    return word("view.the_same_before", lang, length=length, ago=timespan(span.start_ms - base.start_ms))
 
 
 def _age(now: datetime, then: datetime) -> str:
@@ -118,15 +128,18 @@ def note_texts(messages: tuple[Message, ...], lang: str) -> list[str]:
     return [text for message in messages if (text := say(message, lang))]
 
 
-def started(incident: Incident, report: Report) -> str:
+def started(incident: Incident, report: Report, lang: str = "en") -> str:
     """`14:15:08`, or `before 13:52:00` when it is older than all that was read."""
     against = report.window.at(report.window.span.end_ms) if report.window else report.generated_at
     if incident.started_at is not None:
         return clock(incident.started_at, against=against)
-    return f"before {clock(incident.started_before, against=against)}" if incident.started_before else "start unknown"
+    if incident.started_before is None:
+        return word("view.start_unknown", lang)
+    return word("view.before", lang, time=clock(incident.started_before, against=against))
 
 
-def since(incident: Incident, report: Report) -> str:
+def since(incident: Incident, report: Report, lang: str = "en") -> str:
     """`since 14:15:08`, `since before 13:52:00`, or `start unknown`."""
     known = incident.started_at is not None or incident.started_before is not None
-    return f"since {started(incident, report)}" if known else started(incident, report)
+    text = started(incident, report, lang)
+    return word("view.since", lang, time=text) if known else text

@@ -17,7 +17,10 @@ from typing import Any
 from llmops_cli.evidence import Message, Span, Window
 from llmops_cli.report import SCHEMA_VERSION, Report, TraceLine
 from llmops_cli.views.clean import DECEIVING, hidden, redacted
-from llmops_cli.views.words import plain
+from llmops_cli.views.words import plain, told
+
+_TOLD = frozenset({"cause", "remedy", "coverage"})
+"""Fields that are sentences of ours, not data: they come in the language that was asked for."""
 
 _ESCAPED = re.compile(f"[{DECEIVING}]")
 
@@ -84,8 +87,12 @@ def _plain(value: Any, *, lang: str, show_content: bool) -> Any:  # noqa: C901, 
     convert = partial(_plain, lang=lang, show_content=show_content)
     if is_dataclass(value) and not isinstance(value, type):
         if isinstance(value, TraceLine) and not show_content:
-            value = replace(value, message=hidden(value.message))
-        return {field.name: convert(getattr(value, field.name)) for field in fields(value)}
+            value = replace(value, message=hidden(value.message, lang))
+        return {
+            field.name: convert(told(one, lang) if field.name in _TOLD and isinstance(one, str) else one)
+            for field in fields(value)
+            for one in (getattr(value, field.name),)
+        }
     if isinstance(value, Mapping):
         return {redacted(str(key)): convert(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):

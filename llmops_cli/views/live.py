@@ -28,6 +28,23 @@ def draw(reports: Iterable[Report], output: str, stream: TextIO, **shown: Any) -
     return last
 
 
+def follow(reports: Iterable[Report], stream: TextIO, **shown: Any) -> Report | None:
+    """Show a watch that ends (`recover verify`) as a table and return its last report.
+
+    On a terminal it is repainted in place; anywhere else each check is one line as it comes, and the end sums them up.
+    """
+    if views.is_terminal(stream) and views.repaints(stream):
+        return _repaint(reports, stream, **shown)
+    last: Report | None = None
+    for report in reports:
+        last = report
+        if not views.put(views.draw(report, "table", stream, part="step", **shown), stream):
+            return last
+    if last is not None:
+        views.put("\n" + views.draw(last, "table", stream, part="end", **shown), stream)
+    return last
+
+
 def watch(
     produce: Callable[[], Report], seconds: float, *, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[Report]:

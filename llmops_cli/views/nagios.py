@@ -12,8 +12,9 @@ from typing import NamedTuple
 from llmops_cli.evidence import Band, Severity, Thresholds
 from llmops_cli.report import QuotaData, QuotaRow, Report, StatusData, VerifyData
 from llmops_cli.views.figures import ASCII, percent
-from llmops_cli.views.heading import clock, doubts
-from llmops_cli.views.words import headline
+from llmops_cli.views.heading import doubts
+from llmops_cli.views.saying import checked, headline
+from llmops_cli.views.words import place, word
 
 LEVELS = 50
 """Most water levels in one line: a plugin's output is cut at 4 to 8 KB by common schedulers."""
@@ -37,7 +38,7 @@ def to_nagios(report: Report, lang: str = "en", *, allow_stale: bool = False) ->
     why, measures = _said(report, lang)
     shown = judged(report, allow_stale=allow_stale)
     if shown == "unknown" and report.data is not None:
-        why = "; ".join([why, *doubts(report)])
+        why = "; ".join([why, *doubts(report, lang)])
     text = " ".join(f"LLMOPS {shown.upper()} - {why}".translate(ASCII).replace("|", "/").split())
     perf = " ".join(_perf(one) for one in measures)
     return f"{text} | {perf}" if perf else text
@@ -77,12 +78,12 @@ def _said(report: Report, lang: str) -> tuple[str, list[Perf]]:
     if isinstance(data, StatusData):
         return headline(data, lang), _status(data)
     if isinstance(data, QuotaData):
-        return _quota(data), _levels(data.rows, Thresholds())
+        return _quota(data, lang), _levels(data.rows, Thresholds())
     if isinstance(data, VerifyData):
-        return _verify(data)
+        return _verify(data, lang)
     if report.errors:
         return "; ".join(f"{one.message}{f' ({one.hint})' if one.hint else ''}" for one in report.errors), []
-    return "no verdict" if data is not None else "no answer", []
+    return word("view.no_verdict" if data is not None else "view.no_answer", lang), []
 
 
 def _status(data: StatusData) -> list[Perf]:
@@ -112,23 +113,22 @@ def _levels(rows: tuple[QuotaRow, ...], limits: Thresholds | None) -> list[Perf]
     ][:LEVELS]
 
 
-def _quota(data: QuotaData) -> str:
+def _quota(data: QuotaData, lang: str) -> str:
     known = [row for row in data.rows if row.level is not None]
     if not known:
-        return "no water level is known"
+        return word("view.no_known_level", lang)
     worst = max(known, key=lambda row: row.level or 0)
-    place = worst.model if worst.workspace is None else f"{worst.model} in {worst.workspace}"
-    return f"{place} at {percent(worst.level, 0)} of its limit"
+    name = place(worst.model, worst.workspace, lang)
+    return word("view.at_level", lang, place=name, level=percent(worst.level, 0))
 
 
-def _verify(data: VerifyData) -> tuple[str, list[Perf]]:
-    at = f" since {clock(data.recovered_at)}" if data.recovered_at else ""
-    why = f"recovered{at}" if data.recovered else "not recovered yet"
+def _verify(data: VerifyData, lang: str) -> tuple[str, list[Perf]]:
+    _, why = checked(data, lang)
     healthy = sum(check.verdict == "ok" for check in data.checks)
     card = data.scorecard
     minutes = (("detect", card.detect_min), ("locate", card.locate_min), ("recover", card.recover_min))
     return (
-        f"{why} ({healthy} of {len(data.checks)} checks healthy)",
+        word("view.healthy_checks", lang, text=why, healthy=healthy, checks=len(data.checks)),
         [Perf("checks", len(data.checks)), Perf("healthy", healthy)]
         + [Perf(f"{name}_s", value, "s", scale=60) for name, value in minutes if value is not None],
     )

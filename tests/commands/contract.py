@@ -43,6 +43,7 @@ DATA = {
     "recover throttle": "model:s workspace:s? rps:n? rpm:n? tps:n? tpm:n? concurrency:i backoff{*} "
     "replay{calls:i refused_before:i refused_after:i added_wait_ms{p50:n p95:n max:n}} settings{toml:s env:s json:s}",
     "recover expand": "fields{*} missing(s) lang:s text:s",
+    "recover ticket": "fields{*} missing(s) lang:s text:s",
     "recover verify": "recovered:b checks[time:t verdict:s] recovered_at:t? "
     "scorecard{detect_min:n? locate_min:n? recover_min:n?}",
 }

@@ -69,10 +69,10 @@ def test_the_expansion_request_is_the_text_alone(llmops, config, lang, mark, gre
     assert mark in ran.out
     assert len(re.findall(r"^- [0-9a-f-]{36}$", ran.out, re.MULTILINE)) == 10
     assert ran.out.splitlines()[0].startswith(("Subject", "主题"))
-    assert "missing: " in ran.err
+    assert {"en": "missing: ", "zh": "缺少："}[lang] in ran.err
     assert "uid" in ran.err
     assert "contact" in ran.err
-    assert "log ends" in ran.err
+    assert {"en": "log ends", "zh": "日志停在"}[lang] in ran.err
 
 
 def test_what_was_missing_can_be_given(llmops, stories, tmp_path):
@@ -92,11 +92,57 @@ def test_what_was_missing_can_be_given(llmops, stories, tmp_path):
     assert "1234567890123456" in data["text"]
 
 
+@pytest.mark.parametrize(("lang", "warning"), [("en", "a higher limit will not help"), ("zh", "提升额度无济于事")])
+def test_a_limit_that_is_not_the_trouble_is_said_beside_the_request(llmops, stories, lang, warning):
+    words = ("recover", "expand", "--model", "qwen-max", "--config", stories["two-faults"].config, "--lang", lang)
+    ran = llmops(*words)
+    assert ran.code == 0
+    assert ran.out.startswith(("Subject", "主题"))
+    assert warning in ran.err
+    assert warning not in ran.out
+    assert warning in llmops(*words, "-o", "markdown").out
+    (note,) = llmops(*words, "-o", "json").json()["data"]["notes"]
+    assert warning in note
+    assert "qwen-max" in note
+
+
+def test_no_doubt_is_raised_where_calls_are_refused_or_the_level_is_high(llmops, config):
+    assert llmops("recover", "expand", *config, "-o", "json").json()["data"]["notes"] == []
+
+
+def test_the_settings_are_the_applications_not_of_llmops_toml(llmops, config, tmp_path):
+    out = llmops("recover", "throttle", *config).out
+    assert "# for the rate limiter in your application, as TOML (not for llmops.toml)\n[throttle" in out
+
+
+def test_throttling_that_refuses_more_than_before_comes_after_what_makes_room(answers):
+    replay = answers("rate-limit", "recover", "throttle", "--model", "qwen-plus")["data"]["replay"]
+    assert replay["refused_after"] > replay["refused_before"]
+    actions = answers("rate-limit", "recover")["data"]["actions"]
+    names = [action["name"] for action in actions]
+    assert names.index("expand") < names.index("throttle")
+    throttle = actions[names.index("throttle")]
+    assert "it does not end this alone" in throttle["why"]
+    assert (
+        f"{replay['refused_after']:,} of {replay['calls']:,} calls refused instead of {replay['refused_before']:,}"
+        in (throttle["effect"])
+    )
+
+
 def test_the_request_ids_are_those_of_refused_calls(llmops, config, stories):
     text = stories["rate-limit"].log.read_text()
     out = llmops("recover", "expand", *config).out
     for one in re.findall(r"^- ([0-9a-f-]{36})$", out, re.MULTILINE):
         assert re.search(rf",qwen-plus,[^,]*,{one},429,", text)
+
+
+def test_a_runbook_is_printed_in_the_language_asked_for(llmops):
+    ran = llmops("recover", "--runbook", "auth", "--lang", "zh")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("# API Key 被拒绝\n")
+    assert (
+        llmops("recover", "--runbook", "auth", "--lang", "zh", "-o", "json").json()["data"]["title"] == "API Key 被拒绝"
+    )
 
 
 @pytest.mark.parametrize("name", runbook_names())

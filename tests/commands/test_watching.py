@@ -82,6 +82,28 @@ def test_verify_without_calls_is_unknown(llmops, log):
     assert "--interval" in ran.out
 
 
+def test_verify_on_a_pipe_is_a_line_for_each_check_and_then_the_summary(llmops, log):
+    with Application(log, broken=True):
+        ran = verify(llmops, log, "--timeout", "5.3s", output="table")
+    assert ran.code == 2
+    steps, end = ran.out.split("\n\n", 1)
+    notes = [line for line in steps.splitlines() if line.startswith("note")]
+    checks = steps.splitlines()[len(notes) :]
+    assert notes[-1].startswith("note  one check every 1,000 ms until 3 in a row are healthy")
+    assert len(checks) >= 2
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d  critical  [\d,]+ calls, [\d,]+ failed", line) for line in checks)
+    assert len(set(checks)) == len(checks)
+    assert end.startswith("CRITICAL  not recovered yet\n")
+    assert not any(line in end for line in checks)
+
+
+def test_verify_that_ends_before_its_first_check_counts_nothing(llmops, log):
+    ran = verify(llmops, log, "--timeout", "1s", "--interval", "1m", output="table")
+    assert ran.code == 3
+    assert "nothing was checked: --timeout ended before the first check of --interval did" in ran.out
+    assert " 0 checks" not in ran.out
+
+
 def test_watch_repaints_on_a_terminal_until_it_is_interrupted(tmp_path):
     now = time.time_ns() // 1_000_000
     log = write(tmp_path / "app.log", quiet(now - 30 * MINUTE, 30, per_minute=10))

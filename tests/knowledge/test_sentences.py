@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from llmops_cli.evidence import Message
 from llmops_cli.knowledge import sentences
-from llmops_cli.knowledge.sentences import INCIDENT_TYPES, formatted, phrase, scope_text, sentence
+from llmops_cli.knowledge.errors import entries
+from llmops_cli.knowledge.sentences import INCIDENT_TYPES, LANGUAGES, formatted, phrase, scope_text, sentence, told
 
 
 def flat(tree, path=""):
@@ -30,7 +31,8 @@ def texts(lang):
 
 ENGLISH, CHINESE = texts("en"), texts("zh")
 PLACEHOLDER = re.compile(r"\{(\w+)(?::(\w+))?\}")
-FORMS = {"", "count", "percent", "share", "change", "times", "number", "duration", "si", "scope"}
+FORMS = {"", "count", "percent", "share", "change", "times", "number", "duration", "seconds", "si"}
+FORMS |= {"scope", "dimension", "family", "source", "term"}
 
 
 @pytest.mark.parametrize("kind", INCIDENT_TYPES)
@@ -92,10 +94,64 @@ def test_the_second_language_uses_ids_and_values_of_the_first():
         assert set(PLACEHOLDER.findall(text)) <= set(PLACEHOLDER.findall(ENGLISH[name])), name
 
 
-def test_a_sentence_missing_in_chinese_is_english():
-    only_english = next(name for name in ENGLISH if name not in CHINESE)
-    assert phrase(only_english, "zh") == ENGLISH[only_english]
+def test_the_second_language_has_every_sentence():
+    assert sorted(set(ENGLISH) - set(CHINESE)) == []
+    assert [
+        name
+        for name, text in CHINESE.items()
+        if text == ENGLISH[name] and re.search("[a-z]{4}", PLACEHOLDER.sub("", text))
+    ] == []
+
+
+def test_the_second_language_has_every_text_of_the_catalogue():
+    families = resources.files("llmops_cli.knowledge").joinpath("families.tsv").read_text(encoding="utf-8")
+    rows = [row.split("\t") for row in families.splitlines()[1:]]
+    texts_told = [text for entry in entries() for text in (entry.cause, entry.remedy)]
+    texts_told += [text for row in rows for text in row[2:]]
+    assert [text for text in texts_told if not re.search(r"[\u4e00-\u9fff]", told(text, "zh"))] == []
+    assert told("a text of nobody's", "zh") == "a text of nobody's"
+
+
+def test_a_language_without_a_file_is_english():
+    assert LANGUAGES == ("en", "zh")
     assert phrase("family.auth", "fr") == "authentication"
+    assert told("no answer", "fr") == "no answer"
+
+
+@pytest.mark.parametrize(
+    ("source", "english", "chinese"),
+    [
+        ("configuration", "configuration", "配置"),
+        ("account, table 2026-05 (cn-beijing)", None, "账号额度，内置表 2026-05（cn-beijing）"),
+        ("rpm: configuration, tpm: table 2026-05 (cn-beijing)", None, "rpm：配置，tpm：内置表 2026-05（cn-beijing）"),
+        ("somewhere else", "somewhere else", "somewhere else"),
+    ],
+)
+def test_the_source_of_a_limit_is_said_in_every_language(source, english, chinese):
+    assert formatted(source, "source") == (english or source)
+    assert formatted(source, "source", "zh") == chinese
+
+
+def test_a_scope_that_was_named_in_english_can_be_named_again():
+    name = scope_text({"app": "shop", "workspace": "llm-1"})
+    assert name == "app shop in workspace llm-1"
+    assert sentence(Message("incident.auth.headline", {"scope": name}), "zh").startswith(
+        "应用 shop · 业务空间 llm-1 的 API Key"
+    )
+    assert formatted("app shop", "scope", "zh") == "app shop"  # text without its parts stays as it is
+
+
+def test_blanks_stand_between_chinese_and_latin_only():
+    for scope, start in (({}, "全部调用因欠费"), ({"app": "shop"}, "应用 shop 因欠费")):
+        assert sentence(Message("incident.billing.headline", {"scope": scope_text(scope)}), "zh").startswith(start)
+    said = sentence(Message("evidence.sample", {"message": "中 文"}), "zh")
+    assert said == "服务端返回：中 文"
+
+
+def test_words_of_ours_inside_values_are_translated():
+    said = sentence(Message("evidence.also_failing", {"calls": 3, "family": "server error"}), "zh")
+    assert said == "另有 3 次调用失败，属于服务端错误"
+    assert sentence(Message("drill.every_call", {"code": "no answer"}), "zh") == "每次调用都是无应答"
 
 
 def test_the_docstring_names_only_ids_that_exist():
@@ -185,6 +241,8 @@ def test_no_format_language_inside_values(value):
         (3 * 3_600_000 + 300_000, "duration", "3 h 5 min"),
         (3 * 86_400_000 + 3_600_000, "duration", "3 d 1 h"),
         (502 * 86_400_000, "duration", "502 d"),
+        (9_766, "seconds", "9.8 s"),
+        (60_000, "seconds", "60 s"),
         (-38, "duration", "-38 ms"),
         (999, "si", "999"),
         (212_000, "si", "212 k"),
@@ -238,6 +296,7 @@ def test_a_duration_is_short_and_not_far_off(ms):
         ({"workspace": "llm-1", "model": "qwen-plus"}, "qwen-plus in llm-1"),
         ({"app": "shop"}, "app shop"),
         ({"app": "shop", "model": "qwen-plus"}, "qwen-plus in app shop"),
+        ({"app": "shop", "module": "Chat"}, "module Chat in app shop"),
         ({"workspace": "llm-1"}, "workspace llm-1"),
         ({"app": ""}, 'app ""'),
     ],

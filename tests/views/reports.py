@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from llmops_cli.evidence import Filters, Message, SourceState, Span, Thresholds, Window
+from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.report import (
     Action,
     Backoff,
@@ -89,7 +90,8 @@ RATE_LIMIT = Incident(
         Message("evidence.busiest_minute_rpm", {"peak": 298, "limit": 228, "source": "configuration", "at": "14:22"}),
     ),
     hypothesis=Message(
-        "incident.rate_limit_requests.hypothesis", {"driver": f"workspace {WORKSPACE}", "model": "qwen-plus"}
+        "incident.rate_limit_requests.hypothesis",
+        {"driver": scope_text({"workspace": WORKSPACE}), "model": "qwen-plus"},
     ),
     refuted_by=Message("incident.rate_limit_requests.refuted_by", {"command": "llmops quota --model qwen-plus"}),
     runbook="rate_limit_requests",

@@ -24,7 +24,10 @@ def state(report, **shown):
 
 def test_status():
     text, perf = nagios(STATUS_REPORT).rstrip("\n").split(" | ")
-    assert text == "LLMOPS CRITICAL - qwen-plus is refused for requests per minute since 14:15:08 (12 min)"
+    assert (
+        text
+        == "LLMOPS CRITICAL - qwen-plus is refused for requests per minute since 14:15:08 (12 min), and 1 more: auth"
+    )
     assert perf.startswith("failure_rate=12.41%;1;5;0;100 p95=2914ms;5000;15000;0 calls=3641;;;0 ")
     assert "'level qwen-plus'=130.7%;70;90;0" in perf
 

@@ -8,8 +8,10 @@ import pytest
 from rich.cells import cell_len
 
 from llmops_cli import views
+from llmops_cli.evidence import Message
+from llmops_cli.report import Action
 
-from .reports import REPORTS, STATUS_REPORT, poisoned
+from .reports import REPORTS, REQUEST, STATUS_REPORT, WORKSPACE, poisoned
 from .snapshot import same_as_snapshot
 
 COMMAND = re.compile(r"^\s*(next|run|book|runbook)?\s*llmops ")
@@ -100,7 +102,7 @@ def test_status_shows_the_levels_that_are_not_well_and_counts_the_rest():
     report = replace(STATUS_REPORT, data=replace(STATUS_REPORT.data, water_levels=(*rows, hot)))
     for terminal in (True, False):
         text = views.render(report, "table", width=80, terminal=terminal)
-        assert "  llm-p3xk9d0c7v2m1b8q  ████▌    75 %" in text
+        assert "  llm-p3xk9d0c7v2m1b8q  ███    75 %" in text
         assert "26 more: llmops quota" in text
 
 
@@ -164,3 +166,97 @@ def test_an_answer_without_a_table_is_an_outline():
 
 def test_an_error_leaves_stdout_empty():
     assert table("error") == ""
+
+
+def test_a_failed_call_shows_its_message_and_its_stack_trace():
+    stack = "\n".join(f"\tat c.e.Chat.step{n}(Chat.java:{n})" for n in range(40))
+    trace = REPORTS["trace"].data
+    lines = tuple(
+        replace(one, message=one.message + "\n" + stack) if one.level == "ERROR" else one for one in trace.lines
+    )
+    report = replace(REPORTS["trace"], data=replace(trace, lines=lines))
+    narrow, whole = (views.render(report, "table", width=80, terminal=terminal) for terminal in (True, False))
+    below = narrow[narrow.index("call 1") :].splitlines()[1:4]
+    assert [row.strip() for row in below] == [
+        "Requests rate limit exceeded, please try again later.",
+        "at c.e.Chat.step0(Chat.java:0)",
+        "at c.e.Chat.step1(Chat.java:1)",
+    ]
+    assert "more lines)" in narrow
+    assert "step39" not in narrow[: narrow.index("retrying")]
+    assert "step39" in whole[: whole.index("retrying")]
+
+
+def test_a_trace_takes_as_long_as_its_calls():
+    call = replace(REPORTS["trace"].data.calls[1], wait_ms=None, duration_ms=4_200)
+    call = replace(call, started_at=call.time - timedelta(milliseconds=4_200))
+    lines = REPORTS["trace"].data.lines[-1:]
+    trace = replace(REPORTS["trace"].data, calls=(call,), lines=lines, explanations=(), summary=())
+    text = views.render(replace(REPORTS["trace"], data=trace), "table", width=80, terminal=True)
+    assert " · 4.2 s" in text
+    assert "13:39:40.807 – 13:39:45.007" in text
+    assert re.search(r"^\+4,200 ms  INFO  call 1", text, re.MULTILINE)
+
+
+def test_each_incident_of_a_plan_leads_to_its_own_runbook():
+    found = (*REPORTS["recover"].data.incidents, STATUS_REPORT.data.incidents[1])
+    report = replace(REPORTS["recover"], data=replace(REPORTS["recover"].data, incidents=found))
+    for output in ("table", "markdown"):
+        text = views.render(report, output, width=80, terminal=True)
+        for name in ("rate_limit_requests", "auth"):
+            assert text.count(f"llmops recover --runbook {name}\n") >= 1
+
+
+def test_a_headline_counts_and_names_the_other_incidents():
+    assert table("status", 200).splitlines()[0].endswith("(12 min), and 1 more: auth")
+    alone = replace(STATUS_REPORT.data, incidents=STATUS_REPORT.data.incidents[:1])
+    assert views.render(replace(STATUS_REPORT, data=alone), "table").splitlines()[0].endswith("(12 min)")
+
+
+def test_what_would_refute_an_incident_is_a_command_of_its_own():
+    lines = [line.strip() for line in table("status").splitlines()]
+    assert lines.count("llmops quota --model qwen-plus") == 1
+    assert "`llmops quota --model qwen-plus`" in views.render(STATUS_REPORT, "markdown")
+
+
+def test_a_line_that_does_not_parse_is_shown():
+    header = "2026-03-05 14:20:00.000 INFO  [traceId:1] [c.e.Chat#chat():67] [exec-1] - "
+    body = f"shop,Chat,qwen-plus,{WORKSPACE},{REQUEST},200,fast\x1b[31m,20,10,30,,"
+    report = replace(STATUS_REPORT, data=replace(STATUS_REPORT.data, unparsed_samples=(header + body,)))
+    (shown,) = [line for line in views.render(report, "table", width=80, terminal=True).splitlines() if "fast" in line]
+    assert shown == r"unparsed  shop,Chat,qwen-plus,…,…,200,fast\x1b[31m,20,10,30,,"
+    for output in ("table", "markdown"):
+        text = views.render(report, output, width=80)
+        assert body.replace("\x1b", r"\x1b") in text
+        assert "-o json has such lines whole" in text
+    long = replace(STATUS_REPORT.data, unparsed_samples=(header + "x" * 9_000,))
+    assert "(8," in views.render(replace(STATUS_REPORT, data=long), "table", width=80)
+
+
+def test_a_plan_leaves_out_what_there_is_nothing_to_say_about():
+    quiet = Message("recovery.no_risk"), Message("recovery.no_rollback")
+    action = Action("verify", Message("recovery.verify.why"), "", Message("recovery.verify.effect"), *quiet)
+    report = replace(REPORTS["recover"], data=replace(REPORTS["recover"].data, actions=(action,)))
+    for output in ("table", "markdown"):
+        text = views.render(report, output, width=80)
+        assert "verify that it is over" in text
+        assert "risk" not in text
+        assert "undo" not in text
+    assert "none, it only reads" in views.render(report, "json")
+
+
+@pytest.mark.parametrize("name", ["verify", "verify-not"])
+def test_a_watch_in_steps_says_each_thing_once(name):
+    report = REPORTS[name]
+    step, end = (views.render(report, "table", part=part) for part in ("step", "end"))
+    (line,) = step.splitlines()
+    assert line.startswith(f"{report.data.checks[-1].time:%H:%M:%S}  {report.data.checks[-1].verdict}")
+    assert line not in end
+    assert end.startswith("OK  recovered" if report.data.recovered else "CRITICAL  not recovered yet")
+
+
+def test_settings_say_where_they_belong():
+    for output in ("table", "markdown"):
+        text = views.render(REPORTS["throttle"], output, width=80, terminal=True)
+        above = text[: text.index("[throttle]")].rstrip().removesuffix("```toml").rstrip().splitlines()[-1]
+        assert above.endswith("for the rate limiter in your application, as TOML (not for llmops.toml)")

@@ -6,6 +6,7 @@ from importlib import import_module
 
 from llmops_cli.report import Report
 from llmops_cli.views.markdown.markup import Draft, escape
+from llmops_cli.views.words import term
 
 _WRITTEN_BY = {
     "StatusData": "status",
@@ -29,10 +30,11 @@ def to_markdown(report: Report, lang: str = "en") -> str:
         module = import_module(f"{__name__}.{_WRITTEN_BY.get(type(report.data).__name__, 'outline')}")
         module.write(report, draft)
         for problem in report.errors:
-            draft.paragraph(f"**error** {escape(problem.message)}")
+            draft.paragraph(f"**{draft.word('label.error')}** {escape(problem.message)}")
     return draft.text()
 
 
 def _errors(report: Report, draft: Draft) -> None:
-    draft.paragraph(f"**UNKNOWN** `llmops {report.command}` has no answer".replace(" `llmops `", ""))
+    named = f"`llmops {report.command}` " if report.command else ""
+    draft.paragraph(f"**{term('severity', 'unknown', draft.lang).upper()}** {named}{draft.word('view.no_answer')}")
     draft.bullets([escape(f"{p.message} ({p.hint})" if p.hint else p.message) for p in report.errors])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from llmops_cli.report import CauseRow, DrillData, DrillRow, Level, QuotaData, QuotaRow, Report
-from llmops_cli.views.figures import compact, count, milliseconds, percent
+from llmops_cli.report import CauseRow, DrillData, DrillRow, QuotaData, QuotaRow, Report
+from llmops_cli.views.figures import count, milliseconds, percent
 from llmops_cli.views.heading import clock, note_texts
 from llmops_cli.views.markdown.markup import Draft, code, escape
-from llmops_cli.views.words import DOES, family, pairs, say, sure
+from llmops_cli.views.saying import elsewhere, inside, of_limit
+from llmops_cli.views.words import joined, pairs, say, source, sure, term, told, word
+
+COMPARED = ("calls", "failures", "rate", "before", "failure_share", "p95")
+LEVELS = ("model", "workspace", "limit_from", "state", "level", "requests_min", "tokens_min", "refused", "full_at")
 
 
 def write(report: Report, draft: Draft) -> None:
@@ -23,30 +27,27 @@ def _drill(report: Report, data: DrillData, draft: Draft) -> None:
         draft.paragraph(escape(paste))
     draft.heading(report)
     draft.bullets(_cause(cause, draft) for cause in data.causes)
-    titles = (" × ".join(data.by), "calls", "failures", "rate", "before", "of all failures", "p95")
-    draft.table(titles, [_row(row) for row in data.rows])
+    draft.table((*data.by, *COMPARED), [_row(row, data.by, draft.lang) for row in data.rows], left=len(data.by))
     draft.fenced(data.next, "sh")
 
 
 def _cause(cause: CauseRow, draft: Draft) -> str:
-    does, of = DOES.get(cause.measure, "fail"), "ratings" if cause.measure == "negative" else "calls"
-    inside = f"{count(cause.failures)} of {count(cause.calls)} {of} {does} ({percent(cause.failure_rate)})"
-    if cause.failure_rate is None:
-        inside = f"{count(cause.calls)} calls"
-    before = cause.baseline_failure_rate
+    lang, outside = draft.lang, cause.elsewhere_failure_rate
     facts = [
-        f"explains {percent(cause.explains, 0)} ({sure(cause.confidence)})",
-        inside + (f", before {percent(before)}" if before is not None else ""),
-        f"elsewhere {percent(cause.elsewhere_failure_rate)}" if cause.elsewhere_failure_rate is not None else "",
-        escape(family(cause.family, draft.lang)) if cause.family else "",
-        *(escape(text) for text in note_texts(cause.notes, draft.lang)),
+        word("view.explains", lang, share=percent(cause.explains, 0), sure=sure(cause.confidence, lang)),
+        inside(cause, lang) or word("view.calls", lang, count=cause.calls),
+        "" if outside is None else f"{word('label.elsewhere', lang)} {elsewhere(cause, lang)}",
+        term("family", cause.family, lang) if cause.family else "",
+        *note_texts(cause.notes, lang),
     ]
-    return f"**{code(pairs(cause.where))}** {'; '.join(filter(None, facts))}"
+    return f"**{code(pairs(cause.where, lang))}** {escape(joined([fact for fact in facts if fact], lang))}"
 
 
-def _row(row: DrillRow) -> tuple[str, ...]:
+def _row(row: DrillRow, by: tuple[str, ...], lang: str) -> tuple[str, ...]:
+    empty = word("word.empty", lang)
+    values = [row.where[name] for name in by] if all(name in row.where for name in by) else [row.value, *by[1:]]
     return (
-        code(" ".join(row.value.split()) or "(empty)", cell=True),
+        *(code(" ".join(value.split()) or empty, cell=True) for value in values),
         count(row.calls),
         count(row.failures),
         percent(row.failure_rate),
@@ -58,25 +59,21 @@ def _row(row: DrillRow) -> tuple[str, ...]:
 
 def _quota(report: Report, data: QuotaData, draft: Draft) -> None:
     draft.heading(report)
-    titles = ("model", "workspace", "limit from", "state", "level", "requests/min", "tokens/min", "refused", "full at")
-    draft.table(titles, [_level(row) for row in data.rows], left=4)
-    draft.paragraph(escape(data.coverage))
+    draft.table(LEVELS, [_level(row, draft.lang) for row in data.rows], left=4)
+    draft.paragraph(escape(told(data.coverage, draft.lang)))
     draft.fenced(data.next, "sh")
 
 
-def _level(row: QuotaRow) -> tuple[str, ...]:
+def _level(row: QuotaRow, lang: str) -> tuple[str, ...]:
+    workspace = None if row.workspace is None else code(row.workspace or word("word.empty", lang), cell=True)
     return (
         code(row.model, cell=True),
-        "all" if row.workspace is None else code(row.workspace or "(empty)", cell=True),
-        escape(row.limit_source),
-        row.state,
+        word("word.all", lang) if workspace is None else workspace,
+        escape(source(row.limit_source, lang)),
+        term("severity", row.state, lang),
         "?" if row.level is None else percent(row.level, 0),
-        _of(row.rpm),
-        _of(row.tpm),
+        of_limit(row.rpm, lang),
+        of_limit(row.tpm, lang),
         count(row.throttled),
         "" if row.exhausted_at is None else clock(row.exhausted_at)[:5],
     )
-
-
-def _of(level: Level) -> str:
-    return f"{compact(level.peak)} of {'?' if level.limit is None else compact(level.limit)}"

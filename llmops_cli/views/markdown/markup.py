@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from llmops_cli.report import Report
 from llmops_cli.views.heading import notes, parts
+from llmops_cli.views.words import word
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
 _LIST = re.compile(r"^(\s*)([-+]|\d+[.)])(?=\s|$)")
@@ -43,6 +44,10 @@ class Draft:
         self.lang = lang
         self.blocks: list[str] = []
 
+    def word(self, id: str, **values: str | float | None) -> str:  # noqa: A002 - as in `Message`
+        """Return a label or a phrase in the draft's language, as Markdown that means nothing but itself."""
+        return escape(word(id, self.lang, **values))
+
     def paragraph(self, text: str) -> None:
         """Add a paragraph of Markdown; nothing when it is empty."""
         if text:
@@ -60,17 +65,23 @@ class Draft:
         fence = "`" * max(3, 1 + max((len(run) for run in _TICKS.findall(body)), default=0))
         self.blocks.append(f"{fence}{language}\n{body}\n{fence}")
 
-    def table(self, titles: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-        """Add a table whose first `left` columns stand left and all others right; nothing without rows."""
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+        """Add a table whose first `left` columns stand left and all others right; nothing without rows.
+
+        `columns` are names of columns as in tables for a terminal; one without a name has no title, and one without
+        any value is left out.
+        """
         if not rows:
             return
-        sides = ["---" if number < left else "---:" for number in range(len(titles))]
-        lines = [titles, sides, *rows]
+        filled = [number for number in range(len(columns)) if any(row[number] for row in rows)]
+        titles = [self.word(f"column.{columns[number]}") if columns[number] else "" for number in filled]
+        sides = ["---" if number < left else "---:" for number in filled]
+        lines = [titles, sides, *([row[number] for number in filled] for row in rows)]
         self.blocks.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
     def heading(self, report: Report) -> None:
         """Add the window line and the notes; doubts stand out."""
-        pieces = [f"**{escape(text)}**" if doubt else escape(text) for text, doubt in parts(report)]
+        pieces = [f"**{escape(text)}**" if doubt else escape(text) for text, doubt in parts(report, self.lang)]
         self.paragraph(" · ".join(pieces))
         self.bullets(escape(note) for note in notes(report, self.lang))
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from llmops_cli.report import ExpandData, RecoverData, Report, RunbookData, ThrottleData, VerifyData
-from llmops_cli.views.figures import compact, count, timespan
+from llmops_cli.views.figures import compact, count
 from llmops_cli.views.heading import clock, note_texts
 from llmops_cli.views.markdown.markup import Draft, code, escape
 from llmops_cli.views.markdown.status import incidents
-from llmops_cli.views.words import say
+from llmops_cli.views.saying import action_lines, action_title, added_wait, checked, retries, runbooks, steps_taken
+from llmops_cli.views.words import source, term, word
 
 
 def write(report: Report, draft: Draft) -> None:
-    """Add the report of any `recover` verb to the draft. A runbook is Markdown already; a request is text."""
+    """Add the report of any `recover` verb to the draft. A runbook is Markdown already; a letter is text."""
     data = report.data
     if isinstance(data, RunbookData):
         draft.paragraph(data.text.rstrip("\n"))
     elif isinstance(data, ExpandData):
         draft.fenced(data.text.rstrip("\n").split("\n"), "text")
+        draft.bullets(escape(text) for text in note_texts(data.notes, draft.lang))
         if data.missing:
-            draft.paragraph(f"missing: {escape(', '.join(data.missing))}")
+            draft.paragraph(draft.word("view.missing", fields=", ".join(data.missing)))
     elif isinstance(data, ThrottleData):
         _throttle(report, data, draft)
     elif isinstance(data, VerifyData):
@@ -30,43 +32,66 @@ def write(report: Report, draft: Draft) -> None:
 def _plan(report: Report, data: RecoverData, draft: Draft) -> None:
     draft.heading(report)
     if not data.incidents:
-        draft.paragraph("no incident was found: there is nothing to recover from")
+        draft.paragraph(draft.word("view.nothing_to_recover"))
     incidents(report, data.incidents, draft)
     for number, action in enumerate(data.actions, 1):
-        draft.paragraph(f"**action {number}** {escape(action.name)}")
-        said = (("why", action.why), ("effect", action.effect), ("risk", action.risk), ("undo", action.rollback))
-        draft.bullets(f"{label}: {escape(text)}" for label, one in said if (text := say(one, draft.lang)))
+        draft.paragraph(f"**{draft.word('label.action')} {number}** {escape(action_title(action, draft.lang))}")
+        draft.bullets(
+            draft.word("view.explained", name=label, text=text) for label, text in action_lines(action, draft.lang)
+        )
         draft.fenced([action.command] if action.command else [], "sh")
-    if data.runbook:
-        draft.fenced([f"llmops recover --runbook {data.runbook}"], "sh")
+    draft.fenced(runbooks(data.incidents), "sh")
 
 
 def _throttle(report: Report, data: ThrottleData, draft: Draft) -> None:
-    place = code(data.model) + ("" if data.workspace is None else f" in workspace {code(data.workspace or '(empty)')}")
-    draft.paragraph(f"**client-side limits** for {place}, limit: {escape(data.limit_source)}")
+    place = code(data.model)
+    if data.workspace is not None:
+        place += f" {draft.word('dimension.workspace')} {code(data.workspace or draft.word('word.empty'))}"
+    limit = draft.word("view.limit", source=source(data.limit_source, draft.lang))
+    draft.paragraph(f"**{draft.word('column.client_limit')}** {place} · {limit}")
     draft.heading(report)
     limits = [("requests", data.rps, data.rpm), ("tokens", data.tps, data.tpm)]
+    unknown = draft.word("word.unknown")
     draft.table(
-        ("", "per second", "per minute"),
-        [(name, *("unknown" if one is None else compact(one) for one in pair)) for name, *pair in limits],
-    )
-    replay, wait = data.replay, data.replay.added_wait_ms
-    draft.bullets(
+        ("", "per_second", "per_minute"),
         [
-            f"at most {count(data.concurrency)} calls at once",
-            f"refused {count(replay.refused_before)} of {count(replay.calls)}; then {count(replay.refused_after)}",
-            f"added wait: p50 {timespan(wait.p50)}, p95 {timespan(wait.p95)}, longest {timespan(wait.max)}",
-            *(escape(text) for text in note_texts(data.notes, draft.lang)),
-        ]
+            (draft.word(f"row.{name}"), *(unknown if one is None else compact(one) for one in pair))
+            for name, *pair in limits
+        ],
     )
-    draft.fenced(data.settings.toml.rstrip("\n").split("\n") if data.settings.toml else [], "toml")
+    replay = data.replay
+    refused = {
+        "before": count(replay.refused_before),
+        "calls": count(replay.calls),
+        "after": count(replay.refused_after),
+    }
+    draft.bullets(
+        escape(text)
+        for text in (
+            word("view.at_once", draft.lang, count=data.concurrency),
+            retries(data.backoff, draft.lang),
+            word("view.replayed", draft.lang, **refused),
+            added_wait(replay.added_wait_ms, draft.lang),
+            *note_texts(data.notes, draft.lang),
+        )
+    )
+    if data.settings.toml:
+        draft.paragraph(draft.word("view.settings_toml"))
+        draft.fenced(data.settings.toml.rstrip("\n").split("\n"), "toml")
 
 
 def _verify(report: Report, data: VerifyData, draft: Draft) -> None:
-    at = f" since {clock(data.recovered_at)}" if data.recovered_at else ""
-    draft.paragraph(f"**recovered**{at}" if data.recovered else "**not recovered yet**")
+    verdict, text = checked(data, draft.lang)
+    draft.paragraph(f"**{term('severity', verdict, draft.lang).upper()}** {escape(text)}")
     draft.heading(report)
-    draft.table(("minute", "verdict"), [(clock(check.time), check.verdict) for check in data.checks])
-    card = data.scorecard
-    minutes = (("detected", card.detect_min), ("located", card.locate_min), ("recovered", card.recover_min))
-    draft.bullets(f"{name} in {timespan(value * 60_000)}" for name, value in minutes if value is not None)
+    rows = [
+        (
+            clock(check.time),
+            term("severity", check.verdict, draft.lang),
+            "" if check.calls is None else count(check.calls),
+            "" if check.failures is None else count(check.failures),
+        )
+        for check in data.checks
+    ]
+    draft.table(("from", "state", "calls", "failures"), rows, left=2)
+    draft.bullets(escape(text) for text in steps_taken(data.scorecard, draft.lang))

@@ -19,13 +19,13 @@ _DRAWN_BY = {
 }
 
 
-def to_table(report: Report, *, width: int, color: bool, terminal: bool, lang: str) -> str:
-    """Return a cleaned report as a table; empty when there is no answer (errors go to stderr)."""
+def to_table(report: Report, *, width: int, color: bool, terminal: bool, lang: str, part: str = "all") -> str:
+    """Return a cleaned report, or a part of a watch, as a table; empty without an answer (errors go to stderr)."""
     if report.data is None:
         return ""
     from llmops_cli.views.table.page import Page  # noqa: PLC0415 - rich
 
-    page = Page(width=width, terminal=terminal, lang=lang)
+    page = Page(width=width, terminal=terminal, lang=lang, part=part)
     module = import_module(f"{__name__}.{_DRAWN_BY.get(type(report.data).__name__, 'outline')}")
     module.draw(report, page)
     return page.text(color=color)

@@ -12,17 +12,32 @@ from llmops_cli.views.table.page import Page, Piece, padded, shortened
 COMFORT = 40
 """Cells that a column of logged values gets before any other column is dropped for it."""
 
+ROOMY = 100
+"""Cells from which a terminal shows what explains rather than tells."""
+
 GAP = 2
 """Cells between columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its heading, its side, and whether its values may be shortened with `…` down to `least` cells."""
+    """A column: its name, its side, and whether its values may be shortened with `…` down to `least` cells.
 
-    title: str
+    Its heading is what its name is called (table `column` of the sentences), unless `title` says it. `detail` is for
+    pipes and for terminals of `ROOMY` cells.
+    """
+
+    name: str
     right: bool = False
     least: int | None = None
+    title: str | None = None
+    detail: bool = False
+
+    def heading(self, page: Page) -> str:
+        """Return the heading in the page's language; a column without a name has none."""
+        if self.title is not None or not self.name:
+            return self.title or ""
+        return page.word(f"column.{self.name}")
 
 
 def grid(
@@ -40,12 +55,16 @@ def grid(
     `drops` go, first named first, then logged text shrinks to its least. On a pipe everything keeps its natural width.
     """
     table = [[cell if isinstance(cell, tuple) else (cell, "") for cell in row] for row in rows]
-    filled = [n for n in range(len(columns)) if any(row[n][0].strip() for row in table)]
-    widths = {n: max([cell_len(row[n][0]) for row in table] + [cell_len(columns[n].title) * headings]) for n in filled}
+    terse = page.terminal and page.width < ROOMY
+    filled = [
+        n for n, one in enumerate(columns) if any(row[n][0].strip() for row in table) and not (terse and one.detail)
+    ]
+    titles = [column.heading(page) for column in columns]
+    widths = {n: max([cell_len(row[n][0]) for row in table] + [cell_len(titles[n]) * headings]) for n in filled}
     if page.terminal:
         _fit(widths, columns, drops, page.width - indent)
     if headings:
-        _row(page, columns, widths, [(column.title, "dim") for column in columns], indent)
+        _row(page, columns, widths, [(title, "dim") for title in titles], indent)
     for row in table:
         _row(page, columns, widths, row, indent)
 
@@ -56,10 +75,10 @@ def _fit(widths: dict[int, int], columns: Sequence[Column], drops: Sequence[str]
 
     if excess() > 0:
         _shrink(widths, columns, COMFORT, excess())
-    for title in drops:
+    for name in drops:
         if excess() <= 0:
             return
-        for number in [n for n in widths if columns[n].title == title]:
+        for number in [n for n in widths if columns[n].name == name]:
             del widths[number]
     if excess() > 0:
         _shrink(widths, columns, 0, excess())

@@ -8,8 +8,9 @@ from rich.cells import cell_len
 
 from llmops_cli.report import Incident, Report
 from llmops_cli.views.heading import note_texts, started
+from llmops_cli.views.saying import driver, refutation
 from llmops_cli.views.table.page import STYLES, Page, Piece
-from llmops_cli.views.words import driver, scope
+from llmops_cli.views.words import scope, term
 
 INDENT = 3
 HANG = 11
@@ -27,29 +28,34 @@ def incidents(page: Page, found: Sequence[Incident], report: Report) -> None:
 def incident_lines(page: Page, number: int, incident: Incident, report: Report) -> None:
     """One incident, from its first line to its next commands."""
     _first(page, number, incident, report)
+    doubt, way = refutation(incident, page.lang)
     for label, texts in (
         ("seen", note_texts(incident.evidence, page.lang)),
-        ("driven", [driver(one) for one in incident.drivers]),
+        ("driven", [driver(one, page.lang) for one in incident.drivers]),
         ("likely", note_texts((incident.hypothesis,), page.lang)),
-        ("not so", [f"if {text}" for text in note_texts((incident.refuted_by,), page.lang)]),
+        ("not_so", [doubt] if doubt else []),
     ):
         for position, text in enumerate(texts):
-            page.prose(text, label=("" if position else label, "dim"), indent=INDENT, hang=HANG)
-    page.commands(incident.next, indent=INDENT, hang=HANG)
+            head = "" if position else page.word(f"label.{label}")
+            page.prose(text, label=(head, "dim"), indent=INDENT, hang=HANG)
+    if way:
+        page.line(" " * HANG, (way, "cyan"))
+    page.commands([one for one in incident.next if one != way], indent=INDENT, hang=HANG)
     if incident.runbook and not any("--runbook" in command for command in incident.next):
         page.commands((f"llmops recover --runbook {incident.type}",), label="book", indent=INDENT, hang=HANG)
 
 
 def _first(page: Page, number: int, incident: Incident, report: Report) -> None:
     left: list[Piece] = [(f"{number}", "bold"), " " * (INDENT - len(str(number))), (incident.type, "bold")]
-    right: list[Piece] = [(incident.severity.upper(), STYLES[incident.severity]), "  ", started(incident, report)]
-    place = scope(incident)
+    severity = term("severity", incident.severity, page.lang).upper()
+    right: list[Piece] = [(severity, STYLES[incident.severity]), "  ", started(incident, report, page.lang)]
+    place = scope(incident, page.lang)
     room = min(page.width, MEASURE) - _cells(left) - _cells(right)
     if cell_len(place) + 4 <= room:
         page.line(*left, "  ", place, " " * (room - 2 - cell_len(place)), *right)
         return
     page.line(*left, " " * max(2, room), *right)
-    page.prose(place, label=("where", "dim"), indent=INDENT, hang=HANG)
+    page.prose(place, label=(page.word("label.where"), "dim"), indent=INDENT, hang=HANG)
 
 
 def _cells(pieces: Sequence[Piece]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from llmops_cli.evidence import Message
 from llmops_cli.report import Report
 from llmops_cli.views.table.page import Page
-from llmops_cli.views.words import say
+from llmops_cli.views.words import say, word
 
 
 def draw(report: Report, page: Page) -> None:
@@ -46,4 +46,4 @@ def _text(value: Any, lang: str) -> str:
         return say(value, lang)
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+    return word("word.yes" if value else "word.no", lang) if isinstance(value, bool) else str(value)

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from llmops_cli.report import Report
 from llmops_cli.views.heading import notes, parts
+from llmops_cli.views.words import word
 
 STYLES = {"critical": "bold red", "warning": "yellow", "ok": "green", "unknown": "magenta"}
 """Colour is a second channel: each of these words is printed as well."""
@@ -24,7 +25,9 @@ LONGEST_ID = 64
 """Cells. A longer run without a blank is no id and may be broken."""
 
 _WIDE = r"\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\U00020000-\U0003fffd"
-_WORDS = re.compile(rf"[{_WIDE}]|[^\s{_WIDE}]+|\s+")
+_OPENING, _CLOSING = "（【「《“", "，。；：、？！）】」》”…"
+_WORDS = re.compile(rf"[{_OPENING}]*(?:[{_WIDE}]|[^\s{_WIDE}]+)[{_CLOSING}]*|\s+")
+"""What a row may be broken between: words, and wide characters; no row begins with a comma or ends with a bracket."""
 _JOINER = "\ue000"  # a private character that stands for a blank where a row must not end
 _UNITS = re.compile(r"(?<=\d) (?=(?:%|ms|s|min|h|d|k|M|G)(?:\W|$))")
 
@@ -33,13 +36,21 @@ Piece = str | tuple[str, str]
 
 
 class Page:
-    """Lines under construction. `width` counts cells; without `terminal` nothing is cut, dropped or wrapped."""
+    """Lines under construction. `width` counts cells; without `terminal` nothing is cut, dropped or wrapped.
 
-    def __init__(self, *, width: int, terminal: bool, lang: str = "en") -> None:
+    `part` of a watch that is asked for: "all", what is new ("step"), or the "end".
+    """
+
+    def __init__(self, *, width: int, terminal: bool, lang: str = "en", part: str = "all") -> None:
         self.width = max(width, 40 if terminal else 80)
         self.terminal = terminal
         self.lang = lang
+        self.part = part
         self.lines: list[Text] = []
+
+    def word(self, id: str, **values: str | float | None) -> str:  # noqa: A002 - as in `Message`
+        """Return a label or a phrase in the page's language."""
+        return word(id, self.lang, **values)
 
     def line(self, *pieces: Piece) -> None:
         """Add one line as it is, however wide."""
@@ -64,6 +75,11 @@ class Page:
         for number, row in enumerate(rows):
             self.line((head, look) if number == 0 else " " * start, (row, style))
 
+    def remark(self, text: str) -> None:
+        """Add a comment, as in a shell or TOML."""
+        for row in wrapped(text, self.width - 2) if self.terminal else [text]:
+            self.line((f"# {row}", "dim"))
+
     def flow(self, items: Iterable[tuple[str, str]], *, separator: str = " · ", indent: int = 0) -> None:
         """Add items on as few lines as the terminal allows, broken between items first, within them if need be."""
         row: list[Piece] = []
@@ -82,16 +98,21 @@ class Page:
             self.line(*row)
 
     def commands(self, commands: Sequence[str], *, label: str = "next", indent: int = 0, hang: int = 8) -> None:
-        """Add commands to paste, one line each, never broken."""
+        """Add commands to paste, one line each, never broken; `label` is the id of one."""
+        name = self.word(f"label.{label}")
         for number, command in enumerate(commands):
-            head = " " * indent + (label if number == 0 else "")
-            self.line((head.ljust(hang), "dim"), (command, "cyan"))
+            head = " " * indent + (name if number == 0 else "")
+            self.line((padded(head, hang), "dim"), (command, "cyan"))
 
     def heading(self, report: Report) -> None:
         """Add the window line and the notes."""
-        self.flow((text, "yellow" if doubt else "dim") for text, doubt in parts(report))
-        for note in notes(report, self.lang):
-            self.prose(note, label=("note", "yellow"), hang=6)
+        self.flow((text, "yellow" if doubt else "dim") for text, doubt in parts(report, self.lang))
+        self.notes(notes(report, self.lang))
+
+    def notes(self, texts: Iterable[str], label: str = "note", style: str = "yellow") -> None:
+        """Add remarks, each behind its label."""
+        for text in texts:
+            self.prose(text, label=(self.word(f"label.{label}"), style), hang=6)
 
     def text(self, *, color: bool) -> str:
         """Return the whole page; without `color` not one escape sequence."""
@@ -119,8 +140,8 @@ def wrapped(text: str, width: int) -> list[str]:
     """
     rows: list[str] = []
     row, used = "", 0
-    for word in _WORDS.findall(_UNITS.sub(_JOINER, text)):
-        for piece in _folded(word, width):
+    for part in _WORDS.findall(_UNITS.sub(_JOINER, text)):
+        for piece in _folded(part, width):
             size = cell_len(piece)
             if used + size > width and row.strip():
                 rows.append(row.rstrip())

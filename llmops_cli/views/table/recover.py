@@ -1,18 +1,20 @@
-"""`recover`: the plan, a runbook's text, the expansion request (the text alone, to be pasted), and the watch."""
+"""`recover`: the plan, a runbook's text, a letter to support (the text alone, to be pasted), and the watch."""
 
 from __future__ import annotations
 
-from llmops_cli.report import Action, ExpandData, RecoverData, Report, RunbookData, VerifyData
-from llmops_cli.views.figures import timespan
-from llmops_cli.views.heading import clock, since
-from llmops_cli.views.table.page import STYLES, Page
-from llmops_cli.views.words import say, scope
+from rich.cells import cell_len
+
+from llmops_cli.report import Action, Check, ExpandData, RecoverData, Report, RunbookData, VerifyData
+from llmops_cli.views.heading import clock, notes, since
+from llmops_cli.views.saying import action_lines, action_title, checked, runbooks, steps_taken
+from llmops_cli.views.table.page import STYLES, Page, padded
+from llmops_cli.views.words import scope, term
 
 HANG = 11
 
 
 def draw(report: Report, page: Page) -> None:
-    """Add the report of `recover`, `recover expand`, `recover verify` or of a runbook to the page."""
+    """Add the report of `recover`, of one of its texts to paste, of `recover verify` or of a runbook to the page."""
     data = report.data
     if isinstance(data, (ExpandData, RunbookData)):
         for line in data.text.rstrip("\n").split("\n"):
@@ -27,65 +29,67 @@ def _plan(report: Report, data: RecoverData, page: Page) -> None:
     page.heading(report)
     page.blank()
     if not data.incidents:
-        page.prose("no incident was found: there is nothing to recover from")
+        page.prose(page.word("view.nothing_to_recover"))
+    words = {one.severity: term("severity", one.severity, page.lang).upper() for one in data.incidents}
+    widths = [max((cell_len(text) for text in texts), default=0) for texts in
+              (words.values(), [one.type for one in data.incidents])]  # fmt: skip
     for incident in data.incidents:
         page.flow(
             [
-                (incident.severity.upper(), STYLES[incident.severity]),
-                (incident.type, "bold"),
-                (scope(incident), ""),
-                (since(incident, report), ""),
+                (padded(words[incident.severity], widths[0]), STYLES[incident.severity]),
+                (padded(incident.type, widths[1]), "bold"),
+                (scope(incident, page.lang), ""),
+                (since(incident, report, page.lang), ""),
             ],
             separator="  ",
         )
     if data.actions:
         page.blank()
-        page.prose("What can be done, first things first. Nothing is changed unless you run it.", style="dim")
+        page.prose(page.word("view.plan"), style="dim")
     for number, action in enumerate(data.actions, 1):
         page.blank()
         _action(page, number, action)
-    if data.runbook:
+    if books := runbooks(data.incidents):
         page.blank()
-        page.commands((f"llmops recover --runbook {data.runbook}",), label="runbook", hang=9)
+        page.commands(books, label="runbook", hang=cell_len(page.word("label.runbook")) + 2)
 
 
 def _action(page: Page, number: int, action: Action) -> None:
-    page.prose(action.name, label=(str(number), "bold"), hang=3, style="bold")
-    for label, message in (
-        ("why", action.why),
-        ("effect", action.effect),
-        ("risk", action.risk),
-        ("undo", action.rollback),
-    ):
-        if text := say(message, page.lang):
-            page.prose(text, label=(label, "dim"), indent=3, hang=HANG)
+    page.prose(action_title(action, page.lang), label=(str(number), "bold"), hang=3, style="bold")
+    for label, text in action_lines(action, page.lang):
+        page.prose(text, label=(label, "dim"), indent=3, hang=HANG)
     if action.command:
         page.commands((action.command,), label="run", indent=3, hang=HANG)
 
 
 def _verify(report: Report, data: VerifyData, page: Page) -> None:
-    if data.recovered:
-        at = "" if data.recovered_at is None else f" since {clock(data.recovered_at)}"
-        page.line(("OK", STYLES["ok"]), f"  recovered{at}")
-    else:
-        last = data.checks[-1].verdict if data.checks else "unknown"
-        word = "warning" if last == "ok" else last
-        page.line((word.upper(), STYLES[word]), "  not recovered yet" if data.checks else "  nothing checked yet")
+    if page.part == "step":
+        _step(report, data, page)
+        return
+    verdict, text = checked(data, page.lang)
+    page.line((term("severity", verdict, page.lang).upper(), STYLES[verdict]), "  ", text)
     page.heading(report)
-    if data.checks:
+    if data.checks and page.part == "all":
         page.blank()
-    for check in data.checks:
-        page.line(f"{clock(check.time)}  ", (check.verdict, STYLES[check.verdict]))
-    card = data.scorecard
-    known = [
-        (f"{name} in {timespan(minutes * 60_000)}", "")
-        for name, minutes in (
-            ("detected", card.detect_min),
-            ("located", card.locate_min),
-            ("recovered", card.recover_min),
-        )
-        if minutes is not None
-    ]
-    if known:
+        for check in data.checks:
+            _check(page, check)
+    if known := steps_taken(data.scorecard, page.lang):
         page.blank()
-        page.flow([*known, ("goal 1, 5 and 10 min", "dim")])
+        page.flow([*((one, "") for one in known), (page.word("view.goal"), "dim")])
+
+
+def _step(report: Report, data: VerifyData, page: Page) -> None:
+    """Add what is new in a watch: its beginning, or its newest check and why that could not be made."""
+    if not data.checks:
+        page.notes(notes(report, page.lang))
+    elif not data.given_up:
+        _check(page, data.checks[-1], *(problem.message for problem in report.errors))
+
+
+def _check(page: Page, check: Check, *remarks: str) -> None:
+    """One look at a stretch of time: when it began, how it was, and from how many calls that is known."""
+    verdict = term("severity", check.verdict, page.lang)
+    if check.calls is not None:
+        remarks = (page.word("view.check", calls=check.calls, failures=check.failures or 0), *remarks)
+    said = padded(verdict, 8) if remarks else verdict
+    page.line(f"{clock(check.time)}  ", (said, STYLES[check.verdict]), "  " * bool(remarks), "; ".join(remarks))

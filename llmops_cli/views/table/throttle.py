@@ -3,57 +3,48 @@
 from __future__ import annotations
 
 from llmops_cli.report import Report, ThrottleData
-from llmops_cli.views.figures import compact, count, percent, timespan
+from llmops_cli.views.figures import count, percent
 from llmops_cli.views.heading import note_texts
+from llmops_cli.views.saying import added_wait, client_limit, retries
 from llmops_cli.views.table.grid import Column, grid
 from llmops_cli.views.table.page import Page
+from llmops_cli.views.words import place, source
 
-LIMITS = (Column("client limit"), Column("per second", right=True), Column("per minute", right=True))
-REPLAY = (Column("calls replayed"), Column("before", right=True), Column("after", right=True))
+LIMITS = (Column("client_limit"), Column("per_second", right=True), Column("per_minute", right=True))
+REPLAY = (Column("replayed"), Column("before", right=True), Column("after", right=True))
 
 
 def draw(report: Report, page: Page) -> None:
     """Add the report of `recover throttle` to the page."""
     data: ThrottleData = report.data
-    place = data.model if data.workspace is None else f"{data.model} in workspace {data.workspace or '(empty)'}"
-    page.flow([(place, "bold"), (f"limit: {data.limit_source}", "")])
+    limit = page.word("view.limit", source=source(data.limit_source, page.lang))
+    page.flow([(place(data.model, data.workspace, page.lang), "bold"), (limit, "")])
     page.heading(report)
     page.blank()
-    rows = [("requests", _limit(data.rps), _limit(data.rpm)), ("tokens", _limit(data.tps), _limit(data.tpm))]
+    limits = (("requests", data.rps, data.rpm), ("tokens", data.tps, data.tpm))
+    rows = [
+        (page.word(f"row.{name}"), client_limit(second, page.lang), client_limit(minute, page.lang))
+        for name, second, minute in limits
+    ]
     grid(page, LIMITS, rows)
-    back = data.backoff
-    page.flow(
-        (text, "")
-        for text in (
-            f"at most {count(data.concurrency)} calls at once",
-            f"retry {back.attempts} times, {back.base_s:g} to {back.max_s:g} s, {back.jitter} jitter",
-        )
-    )
+    at_once = page.word("view.at_once", count=data.concurrency)
+    page.flow((text, "") for text in (at_once, retries(data.backoff, page.lang)))
     page.blank()
     _replay(page, data)
-    for note in note_texts(data.notes, page.lang):
-        page.prose(note, label=("note", "yellow"), hang=6)
-    for title, text in (("for the client, as TOML", data.settings.toml), ("environment", data.settings.env)):
+    page.notes(note_texts(data.notes, page.lang))
+    for name, text in (("toml", data.settings.toml), ("env", data.settings.env)):
         if text:
             page.blank()
-            page.line((f"# {title}", "dim"))
+            page.remark(page.word(f"view.settings_{name}"))
             for line in text.rstrip("\n").split("\n"):
                 page.line(line)
 
 
-def _limit(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    return f"{value:.3g}" if value < 100 else compact(value)
-
-
 def _replay(page: Page, data: ThrottleData) -> None:
-    replay, wait = data.replay, data.replay.added_wait_ms
-    rows = [("refused", count(replay.refused_before), count(replay.refused_after))]
+    replay = data.replay
+    rows = [(page.word("row.refused"), count(replay.refused_before), count(replay.refused_after))]
     if replay.calls:
         before, after = replay.refused_before / replay.calls, replay.refused_after / replay.calls
-        rows.append((f"of {count(replay.calls)} calls", percent(before), percent(after)))
+        rows.append((page.word("view.of_calls", calls=count(replay.calls)), percent(before), percent(after)))
     grid(page, REPLAY, rows)
-    page.prose(
-        f"added wait: half of the calls {timespan(wait.p50)}, p95 {timespan(wait.p95)}, longest {timespan(wait.max)}"
-    )
+    page.prose(added_wait(replay.added_wait_ms, page.lang))

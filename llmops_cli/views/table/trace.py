@@ -12,9 +12,10 @@ from llmops_cli.report import Report, TraceCall, TraceData, TraceLine
 from llmops_cli.views.clean import SHOWN, bounded
 from llmops_cli.views.figures import compact, count, milliseconds, timespan
 from llmops_cli.views.heading import clock, note_texts, zone
+from llmops_cli.views.saying import explained
 from llmops_cli.views.table.grid import Column, grid
 from llmops_cli.views.table.page import STYLES, Page, Piece, padded, shortened
-from llmops_cli.views.words import RETRY_SENTENCES, error_name, sentences
+from llmops_cli.views.words import error_name, joined
 
 LEVEL_WIDTH = 8
 LINES_SHOWN = 12
@@ -27,15 +28,16 @@ CALLS = (
     Column("call", right=True),
     Column("sent"),
     Column("waited", right=True),
-    Column("app/module", least=12),
+    Column("app_module", least=12),
     Column("model", least=12),
     Column("answer", least=16),
     Column("took", right=True),
     Column("tokens", right=True),
     Column("workspace"),
-    Column("request id"),
+    Column("request_id"),
 )
-CALLS_DROP = ("request id", "workspace", "app/module", "tokens", "took", "waited", "model")
+CALLS_DROP = ("request_id", "workspace", "app_module", "tokens", "took", "waited", "model")
+SPANS = (Column("span", least=16), Column("service", least=12), Column("took", right=True), Column("status", least=6))
 LEVEL_STYLES = {"ERROR": STYLES["critical"], "FATAL": STYLES["critical"], "WARN": STYLES["warning"]}
 
 
@@ -55,11 +57,11 @@ def draw(report: Report, page: Page) -> None:
     summary = note_texts(data.summary, page.lang)
     if summary:
         page.blank()
-        page.prose("; ".join(summary))
+        page.prose(joined(summary, page.lang))
     ids = data.request_ids or tuple(dict.fromkeys(call.request_id for call in data.calls if call.request_id))
     if ids:
         page.blank()
-        page.line(("request ids for support", "dim"))
+        page.line((page.word("view.request_ids"), "dim"))
         for one in ids:
             page.line("  ", one)
     if data.next:
@@ -70,30 +72,33 @@ def draw(report: Report, page: Page) -> None:
 def _not_found(report: Report, data: TraceData, page: Page) -> None:
     if data.matches:
         asked = " ".join(note_texts(data.summary, page.lang))
-        page.prose(asked or f"{data.trace_id} begins {len(data.matches)} traces: which one?")
+        page.prose(asked or page.word("view.begins", trace_id=data.trace_id, count=len(data.matches)))
         page.heading(report)
         page.blank()
         page.commands(data.next or [f"llmops trace {match}" for match in data.matches])
         return
-    hints = note_texts(data.summary, page.lang) or [f"no line of trace {data.trace_id} was found"]
+    hints = note_texts(data.summary, page.lang) or [page.word("view.no_trace", trace_id=data.trace_id)]
     page.prose(hints[0])
     page.heading(report)
-    for hint in hints[1:]:
-        page.prose(hint, label=("hint", "dim"), hang=6)
+    page.notes(hints[1:], "hint", "dim")
     if data.next:
         page.blank()
         page.commands(data.next)
 
 
 def _extent(data: TraceData) -> list[tuple[str, str]]:
-    times = [line.time for line in data.lines] + [call.time for call in data.calls]
-    if not times:
+    if not data.lines and not data.calls:
         return []
-    first, last = min(times), max(times)
+    first, last = _began(data), max([line.time for line in data.lines] + [call.time for call in data.calls])
     return [
         (f"{first.date().isoformat()} {_exact(first)} – {_exact(last)} {zone(first)}", ""),
         (timespan((last - first).total_seconds() * 1000), ""),
     ]
+
+
+def _began(data: TraceData) -> datetime:
+    """When the first line was logged or the first call sent: a call is logged when it ends."""
+    return min([line.time for line in data.lines] + [call.started_at for call in data.calls])
 
 
 def _exact(time: datetime) -> str:
@@ -104,7 +109,7 @@ def _timeline(page: Page, data: TraceData) -> None:
     """One row per line; the line of a call shows the call instead of its comma-separated values."""
     if not data.lines:
         return
-    start = min(line.time for line in data.lines)
+    start = _began(data)
     calls = dict(enumerate(data.calls, 1))
     offsets = [f"+{(line.time - start).total_seconds() * 1000:,.0f} ms" for line in data.lines]
     width = max(map(len, offsets))
@@ -113,8 +118,11 @@ def _timeline(page: Page, data: TraceData) -> None:
         number = next((n for n, call in calls.items() if _is_line_of(line, call)), None)
         label = f"{offset:>{width}}  {padded(shortened(line.level, levels), levels)}"
         room = page.width - cell_len(label) - 2 if page.terminal else WIDEST
-        text = line.message if number is None else _call_text(number, calls.pop(number), room)
-        _event(page, label, LEVEL_STYLES.get(line.level, ""), text)
+        rows = line.message.split("\n")
+        if number is not None:
+            values, rest = rows[0].split(",", 11), rows[1:]
+            rows = [_call_text(page, number, calls.pop(number), room), *(values[11:] if values[-1] else ()), *rest]
+        _event(page, label, LEVEL_STYLES.get(line.level, ""), rows)
 
 
 def _is_line_of(line: TraceLine, call: TraceCall) -> bool:
@@ -123,24 +131,24 @@ def _is_line_of(line: TraceLine, call: TraceCall) -> bool:
     )
 
 
-def _call_text(number: int, call: TraceCall, room: int) -> str:
+def _call_text(page: Page, number: int, call: TraceCall, room: int) -> str:
     """Return the call in `room` cells: the table below has its tokens and its time, so those go first."""
     parts = [
-        f"call {number}",
+        page.word("view.call", number=number),
         f"{call.app}/{call.module}",
         call.model,
-        error_name(call.status_code, call.error_code),
+        error_name(call.status_code, call.error_code, page.lang),
         milliseconds(call.duration_ms),
     ]
     if call.total_tokens:
-        parts.append(f"{count(call.input_tokens)} + {count(call.output_tokens)} tokens")
+        parts.append(page.word("view.tokens", input=count(call.input_tokens), output=count(call.output_tokens)))
     while len(parts) > 4 and cell_len("  ".join(parts)) > room:
         parts.pop()
     return "  ".join(parts)
 
 
-def _event(page: Page, label: str, style: str, message: str) -> None:
-    rows = message.split("\n")
+def _event(page: Page, label: str, style: str, rows: Sequence[str]) -> None:
+    """One event: its first row behind the label, its continuation (a message, a stack trace) below."""
     kept = rows[: LINES_SHOWN + 1] if page.terminal and len(rows) > LINES_SHOWN + 2 else rows
     if page.terminal:
         kept = [bounded(row, SHOWN) for row in kept]
@@ -150,7 +158,7 @@ def _event(page: Page, label: str, style: str, message: str) -> None:
         indent = len(row.expandtabs(4)) - len(row.expandtabs(4).lstrip())
         page.prose(row.strip(), indent=hang + min(indent, 8))
     if len(kept) < len(rows):
-        page.line(" " * hang, (f"… ({len(rows) - len(kept):,} more lines)", "dim"))
+        page.line(" " * hang, (page.word("view.more_lines", count=len(rows) - len(kept)), "dim"))
 
 
 def _calls(page: Page, calls: Sequence[TraceCall]) -> None:
@@ -161,11 +169,11 @@ def _calls(page: Page, calls: Sequence[TraceCall]) -> None:
         (
             str(number),
             f"{clock(call.started_at)}.{call.started_at.microsecond // 1000:03d}",
-            "" if call.wait_ms is None else timespan(call.wait_ms) if call.wait_ms >= 0 else "overlaps",
+            "" if call.wait_ms is None else timespan(call.wait_ms),
             f"{call.app}/{call.module}",
             call.model,
             (
-                error_name(call.status_code, call.error_code),
+                error_name(call.status_code, call.error_code, page.lang),
                 "" if call.status_code == 200 and not call.error_code else STYLES["critical"],
             ),
             milliseconds(call.duration_ms),
@@ -199,18 +207,11 @@ def _spans(page: Page, spans: Sequence[Mapping[str, Any]]) -> None:
                 str(span.get("status") or ""),
             )
         )
-    columns = (
-        Column("span", least=16),
-        Column("service", least=12),
-        Column("took", right=True),
-        Column("status", least=6),
-    )
-    grid(page, columns, rows, drops=("status", "took", "service"))
+    grid(page, SPANS, rows, drops=("status", "took", "service"))
 
 
 def _explanations(page: Page, data: TraceData) -> None:
     for known in data.explanations:
         page.blank()
-        name = error_name(known.status_code, known.error_code)
-        text = sentences(known.cause, known.remedy, RETRY_SENTENCES.get(known.retry, ""))
-        page.prose(f"{name}: {text}" if text else name)
+        name, text = error_name(known.status_code, known.error_code, page.lang), explained(known, page.lang)
+        page.prose(page.word("view.explained", name=name, text=text) if text else name)

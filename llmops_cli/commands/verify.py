@@ -1,0 +1,108 @@
+"""`llmops recover verify`: watch until it is over."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmops_cli.commands import options
+from llmops_cli.commands.assessment import assess
+from llmops_cli.commands.gather import look, open_source, report
+from llmops_cli.commands.question import Question, asks, exit_code
+from llmops_cli.errors import SourceError, UsageError
+from llmops_cli.evidence import Message, Observation, Span, Window
+from llmops_cli.report import Check, Report
+from llmops_cli.sources import CallSource
+from llmops_cli.window import parse_duration
+
+if TYPE_CHECKING:
+    from llmops_cli.sop.verification import Verification
+
+_GRACE_S = 2.0
+"""Seconds for the last lines of a stretch to reach the log before it is judged."""
+
+Timeout = Annotated[str, typer.Option("--timeout", metavar="TIME", help="Give up after this long.")]
+Interval = Annotated[str, typer.Option("--interval", metavar="TIME", help="Length of one check.")]
+
+
+@asks(always_check=True)
+def verify(question: Question, timeout: Timeout = "15m", interval: Interval = "1m", lang: options.Lang = "en") -> int:
+    """Watch one-minute windows from now on until three in a row are healthy; exits like a Nagios plugin.
+
+    llmops recover verify --log app.log
+    llmops recover verify --log app.log --model qwen-plus --timeout 30m
+    """
+    from llmops_cli.views.live import follow  # noqa: PLC0415
+
+    if "-" in question.logs:
+        raise UsageError("stdin_ends", "--log - cannot be watched: it ends", "name the log file with --log PATH")
+    watching = _watch(question, parse_duration(timeout), parse_duration(interval))
+    if question.output == "table":
+        last = follow(watching, sys.stdout, lang=lang)
+    else:
+        *_, last = watching
+        question.emit(last, lang=lang)
+    return exit_code(last, check=True) if last else 3
+
+
+def _watch(question: Question, timeout_ms: int, interval_ms: int) -> Iterator[Report]:
+    """Give the state after each stretch of time, until it is over or given up."""
+    from llmops_cli.sop.verification import NEEDED, Verification, minute_verdict, scorecard  # noqa: PLC0415
+
+    state = Verification()
+    deadline = time.monotonic() + timeout_ms / 1000
+    with open_source(question) as source:  # a file that cannot be read is told now, not after a minute
+        began = _began(question, source, look(question, source))
+        begun = Message("verify.begun", {"interval_ms": interval_ms, "timeout_ms": timeout_ms, "needed": NEEDED})
+        yield report("recover verify", question, source, None, state.data(), begun)
+    end_ms = question.now_ms
+    while not state.done:
+        span = Span(end_ms, end_ms + interval_ms)
+        end_ms = span.end_ms
+        wait = max(0.0, end_ms / 1000 + _GRACE_S - time.time())
+        if time.monotonic() + wait > deadline:
+            time.sleep(max(0.0, deadline - time.monotonic()))
+            state = state.give_up()
+        else:
+            time.sleep(wait)
+        try:
+            with open_source(question) as source:
+                if not state.done:
+                    window = Window(span, None, question.zone, explicit=True)
+                    seen = source.observe(window, question.filters, question.settings.thresholds)
+                    found = assess(question, source, seen)
+                    verdict = minute_verdict(found, question.settings.thresholds)
+                    state = state.after(Check(window.at(span.start_ms), verdict, found.calls, found.failures))
+                card = scorecard(began, recovered_at=state.recovered_at)
+                yield report("recover verify", question.again(), source, None, state.data(card), state.message)
+        except SourceError as error:  # away for a moment, as while it is rotated: this stretch shows nothing
+            state = state.after(Check(datetime.fromtimestamp(span.start_ms / 1000, question.zone), "unknown"))
+            yield _away(question.again(), state, error)
+
+
+def _away(question: Question, state: Verification, error: SourceError) -> Report:
+    return Report(
+        "recover verify",
+        question.generated_at,
+        partial=True,
+        errors=(error.problem(),),
+        data=state.data(),
+        notes=(state.message,),
+        filters=question.filters,
+    )
+
+
+def _began(question: Question, source: CallSource, seen: Observation) -> datetime | None:
+    """Return when the incident that is now to be over began, by the log as it stands; None when it shows none.
+
+    A log that ended long ago says nothing about now. The gravest incident counts: it stands first.
+    """
+    if seen.window.anchored:
+        return None
+    incidents = assess(question, source, seen).incidents
+    return incidents[0].started_at if incidents else None
