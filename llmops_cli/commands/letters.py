@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.assessment import assess, binding_limit, limited_resource
-from llmops_cli.commands.gather import look, open_source, report
+from llmops_cli.commands.gather import assessed, look, open_source, report
 from llmops_cli.commands.hints import hint_when_nothing_matches
+from llmops_cli.commands.limited import binding_limit, limited_resource
 from llmops_cli.commands.question import Question, asks
 from llmops_cli.evidence import Filters, Window
 from llmops_cli.report import ExpandData
@@ -42,7 +42,7 @@ def expand(question: Question, contact: Contact = None, impact: Impact = None, l
     with open_source(question) as source:
         seen, model, workspace = limited_resource(question, source)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
-        status = assess(question, source, seen)
+        status = assessed(question, source, seen)
         scope = Filters(model=(model,), workspace=(workspace,) if workspace else ())
         fields, missing = expansion_fields(
             model=model,
@@ -82,7 +82,7 @@ def ticket(
     with open_source(question) as source:
         seen = look(question, source)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
-        status = assess(question, source, seen)
+        status = assessed(question, source, seen)
         about, notes = chosen(status.incidents, incident)
         scope, thresholds = question.filters, question.settings.thresholds
         if about is not None:

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.assessment import assess, binding_limit, limited_resource
-from llmops_cli.commands.gather import look, next_options, open_source, report
+from llmops_cli.commands.gather import assessed, look, next_options, open_source, report
 from llmops_cli.commands.hints import hint_when_nothing_matches
 from llmops_cli.commands.letters import expand, ticket
+from llmops_cli.commands.limited import binding_limit, limited_resource
 from llmops_cli.commands.question import Question, asks
 from llmops_cli.commands.verify import verify
 from llmops_cli.errors import UsageError
@@ -49,7 +49,7 @@ def recover(
     question = ask()
     with open_source(question) as source:
         seen = look(question, source)
-        status = assess(question, source, seen)
+        status = assessed(question, source, seen)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
         replays = _replays(question, source, seen, throttled(status.incidents))
         data = plan(status.incidents, status.water_levels, next_options=next_options(question), replays=replays)

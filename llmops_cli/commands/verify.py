@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.assessment import assess
-from llmops_cli.commands.gather import look, open_source, report
+from llmops_cli.commands.gather import assessed, look, open_source, report
 from llmops_cli.commands.question import Question, asks, exit_code
 from llmops_cli.errors import SourceError, UsageError
 from llmops_cli.evidence import Message, Observation, Span, Window
@@ -75,7 +74,7 @@ def _watch(question: Question, timeout_ms: int, interval_ms: int) -> Iterator[Re
                 if not state.done:
                     window = Window(span, None, question.zone, explicit=True)
                     seen = source.observe(window, question.filters, question.settings.thresholds)
-                    found = assess(question, source, seen)
+                    found = assessed(question, source, seen)
                     verdict = minute_verdict(found, question.settings.thresholds)
                     state = state.after(Check(window.at(span.start_ms), verdict, found.calls, found.failures))
                 card = scorecard(began, recovered_at=state.recovered_at)
@@ -104,5 +103,5 @@ def _began(question: Question, source: CallSource, seen: Observation) -> datetim
     """
     if seen.window.anchored:
         return None
-    incidents = assess(question, source, seen).incidents
+    incidents = assessed(question, source, seen).incidents
     return incidents[0].started_at if incidents else None

@@ -19,7 +19,7 @@ from llmops_cli.knowledge.thresholds import (
 )
 from llmops_cli.sop import counted
 from llmops_cli.sop.finding import Finding, clock
-from llmops_cli.sop.ledger import Ledger, at, inside, members, total
+from llmops_cli.sop.ledger import Ledger, at, inside, total
 from llmops_cli.sop.onset import LOOK_BACK, began, known_from, moments
 from llmops_cli.sop.rises import LEAST_SCORE, Bar, Rise, measured, rises
 from llmops_cli.sop.scope import EVERY_PATTERN, RESOURCE_PATTERNS
@@ -154,7 +154,7 @@ def _ended(ledger: Ledger, rise: Rise, last_ms: int) -> int | None:
     """Give the last failure when it is over: calls went on for a while, ten failures were due, and none came."""
     if rise.end >= len(ledger.slots):
         return None
-    wheres = members(ledger.calls.trials, rise.scope)
+    wheres = ledger.calls.members(rise.scope)
     calls = sum(at(ledger.calls.trials[where], rise.end, len(ledger.slots)) for where in wheres)
     quiet_ms = ledger.span.end_ms - last_ms
     return last_ms if calls * rise.share >= 10 and quiet_ms >= max(120_000, 2 * ledger.observation.bucket_ms) else None

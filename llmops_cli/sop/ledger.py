@@ -33,6 +33,25 @@ class Tally:
     hits: dict[Where, Row] = field(default_factory=dict)
     before_trials: dict[Where, int] = field(default_factory=dict)
     before_hits: dict[Where, int] = field(default_factory=dict)
+    _by_value: dict[bool, dict[tuple[int, str], list[Where]]] = field(default_factory=dict, repr=False, compare=False)
+
+    def members(self, scope: Mapping[str, str], *, before: bool = False) -> list[Where]:
+        """Give the combinations in a scope; those of the baseline with `before`. Ask when all are counted.
+
+        By an index: every value is tried as a scope, and there may be thousands.
+        """
+        wheres = self.before_trials if before else self.trials
+        if not scope:
+            return list(wheres)
+        index = self._by_value.get(before)
+        if index is None:
+            index = self._by_value[before] = defaultdict(list)
+            for where in wheres:
+                for place, value in enumerate(where):
+                    index[place, value].append(where)
+        values = [(DIMENSIONS.index(name), value) for name, value in scope.items()]
+        first, *others = sorted((index.get(value, []) for value in values), key=len)
+        return [where for where in first if inside(where, scope)] if others else first
 
     def without(self, wheres: Iterable[Where]) -> Tally:
         """Leave some combinations out."""
@@ -49,15 +68,6 @@ class Tally:
 def inside(where: Where, scope: Mapping[str, str]) -> bool:
     """Whether a combination lies in a scope."""
     return all(getattr(where, dimension) == value for dimension, value in scope.items())
-
-
-def members(wheres: Iterable[Where], scope: Mapping[str, str]) -> list[Where]:
-    """Keep the combinations that lie in a scope."""
-    pairs = [(DIMENSIONS.index(dimension), value) for dimension, value in scope.items()]
-    if len(pairs) == 1:  # most scopes that are tried have one value, and they are many
-        ((place, name),) = pairs
-        return [where for where in wheres if where[place] == name]
-    return [where for where in wheres if all(where[place] == value for place, value in pairs)]
 
 
 def total(rows: Iterable[Row], slots: int) -> Row:
@@ -130,7 +140,7 @@ class Ledger:
 
     def within(self, scope: Mapping[str, str]) -> list[Cell]:
         """All cells in a scope."""
-        return [cell for where in members(self.cells, scope) for cell in self.cells[where]]
+        return [cell for where in self.calls.members(scope) for cell in self.cells[where]]
 
     def _hit(self, tally: Tally, cells: Iterable[Cell]) -> None:
         for cell in cells:

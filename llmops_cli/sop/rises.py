@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from llmops_cli.evidence import DIMENSIONS
-from llmops_cli.sop.ledger import Tally, at, members, total, values_of
+from llmops_cli.sop.ledger import Tally, at, total, values_of
 from llmops_cli.sop.scope import EVERY_PATTERN, Group, smallest
 from llmops_cli.sop.significance import Stretch, share_likelihood, standing_out, wilson
 
@@ -83,7 +83,7 @@ def rises(tally: Tally, bar: Bar, first_now: int, *, has_baseline: bool) -> Iter
             return
         if _enough(found, bar, has_baseline=has_baseline):
             yield found
-        tally = tally.without(members(tally.trials, found.scope))
+        tally = tally.without(tally.members(found.scope))
 
 
 def _strongest(tally: Tally, bar: Bar, first_now: int, *, has_baseline: bool) -> tuple[dict[str, str], Stretch | None]:
@@ -100,7 +100,7 @@ def _strongest(tally: Tally, bar: Bar, first_now: int, *, has_baseline: bool) ->
 
 
 def _scan(tally: Tally, bar: Bar, scope: Mapping[str, str], first_now: int, *, has_baseline: bool) -> Stretch | None:
-    wheres = members(tally.trials, scope)
+    wheres = tally.members(scope)
     hits = total((tally.hits[where] for where in wheres if where in tally.hits), tally.slots)
     if sum(hits) < bar.least_hits:
         return None
@@ -134,8 +134,8 @@ def _before(tally: Tally, scope: Mapping[str, str], expected: float) -> float:
 
 
 def _sums_before(tally: Tally, scope: Mapping[str, str]) -> tuple[int, int]:
-    trials = sum(tally.before_trials[where] for where in members(tally.before_trials, scope))
-    return trials, sum(tally.before_hits[where] for where in members(tally.before_hits, scope))
+    wheres = tally.members(scope, before=True)
+    return sum(tally.before_trials[where] for where in wheres), sum(tally.before_hits.get(where, 0) for where in wheres)
 
 
 def _narrowed(tally: Tally, bar: Bar, first_now: int, stretch: Stretch, *, has_baseline: bool) -> Rise | None:
@@ -162,7 +162,7 @@ def measured(tally: Tally, bar: Bar, scope: Mapping[str, str], first_now: int, *
     found = _scan(tally, bar, scope, first_now, has_baseline=has_baseline)
     if found is None:
         return None
-    wheres = members(tally.trials, scope)
+    wheres = tally.members(scope)
     before_trials, before_hits = _sums_before(tally, scope)
     return Rise(
         scope=scope,

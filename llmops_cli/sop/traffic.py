@@ -22,7 +22,7 @@ from llmops_cli.knowledge.thresholds import (
     TRAFFIC_LASTING_MS,
 )
 from llmops_cli.sop.finding import Finding
-from llmops_cli.sop.ledger import Ledger, Row, at, members, total, values_of
+from llmops_cli.sop.ledger import Ledger, Row, at, total, values_of
 from llmops_cli.sop.onset import jumped, known_from, silent_too
 from llmops_cli.sop.onset import pace as pace_before
 from llmops_cli.sop.scope import Group, smallest
@@ -73,13 +73,13 @@ def _least(ledger: Ledger) -> float:
 
 
 def _rows(ledger: Ledger, scope: Mapping[str, str]) -> Row:
-    return total((ledger.calls.trials[where] for where in members(ledger.calls.trials, scope)), len(ledger.slots))
+    return total((ledger.calls.trials[where] for where in ledger.calls.members(scope)), len(ledger.slots))
 
 
 def _pace(ledger: Ledger, scope: Mapping[str, str]) -> float:
     """Count the baseline's calls per minute."""
     before = ledger.calls.before_trials
-    return sum(before[where] for where in members(before, scope)) / ledger.before_minutes
+    return sum(before[where] for where in ledger.calls.members(scope, before=True)) / ledger.before_minutes
 
 
 def _scan(ledger: Ledger, scope: Mapping[str, str], *, drop: bool) -> Stretch | None:

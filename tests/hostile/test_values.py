@@ -163,6 +163,9 @@ def test_a_small_skew_of_the_clock_is_nothing_to_tell(seen):
         pytest.param(lambda line: "\x1b[32m" + line, id="colour"),
         pytest.param(lambda line: "\ufeff" + line, id="byte-order-mark"),
         pytest.param(lambda line: line.replace("shop", "s" * 65), id="long-app"),
+        pytest.param(lambda line: line.replace("2025-", "205-", 1), id="torn-year"),
+        pytest.param(lambda line: line.replace(",llm-", "llm-", 1), id="comma-lost-before-workspace"),
+        pytest.param(lambda line: line.replace(",0c52ee8b", "0c52ee8b", 1), id="comma-lost-before-request-id"),
     ],
 )
 def test_a_spoilt_call_among_good_ones_is_read_or_counted(seen, spoil):
@@ -192,6 +195,13 @@ def test_a_carriage_return_inside_a_line_starts_no_call(seen):
 def test_ten_thousand_workspaces_are_answered(seen):
     data = seen([call(at / 10, workspace=f"llm-{at:016d}") for at in range(11_000)])["data"]
     assert data["calls"] == 11_000
+
+
+@pytest.mark.parametrize("mark", ["\x1b[32m", "\ufeff", "[pod/shop-1/app] "])
+def test_a_marked_rating_is_a_rating(seen, mark):
+    head, _, _ = call(30).partition("] - ")
+    rating = f"{mark}{head}] - feedback:shop,Chat,qwen-plus,llm-6qtsrlugmu6wanfs,0c52ee8b-8bf6,down,no source"
+    assert seen([*good(20), rating])["data"]["feedback"]["negative"] == 1
 
 
 def test_hostile_names_reach_no_sink(llmops, tmp_path: Path):

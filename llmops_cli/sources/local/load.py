@@ -15,7 +15,7 @@ from llmops_cli.calls.line import looks_like_call, parse_call, parse_feedback
 from llmops_cli.evidence import DIMENSIONS, Span
 from llmops_cli.sources.local import dictionary
 from llmops_cli.sources.local.format import LogFormat
-from llmops_cli.sources.local.statement import CALL, FEEDBACK, ODD, bounds_sql, lines_sql, text
+from llmops_cli.sources.local.statement import CALL, FEEDBACK, FIRST_MS, ODD, bounds_sql, lines_sql, text
 
 if TYPE_CHECKING:
     import duckdb
@@ -80,7 +80,7 @@ def load(con: duckdb.DuckDBPyConnection, paths: Sequence[str], log_format: LogFo
     (part,) = con.execute("select coalesce(max(part), 0) + 1 from calls").fetchone() or (1,)
     con.execute(f"insert into calls select {part}, * from ({lines_sql(paths, log_format, known, encoded=encoded)})")
     inside = f"time_ms >= {span.start_ms} and time_ms < {span.end_ms}"
-    of_part = f"part = {part} and kind = {ODD} and (time_ms is null or {inside})"
+    of_part = f"part = {part} and kind = {ODD} and (time_ms is null or time_ms < {FIRST_MS} or {inside})"
     odd = [line for (line,) in con.execute(f"select rest from calls where {of_part} limit {_MOST_ODD}").fetchall()]
     (count,) = con.execute(f"select count(*) from calls where {of_part}").fetchone() or (0,)
     # Not a filter of the statement above: DuckDB would compute kind and time twice for it, at twice the price.

@@ -22,7 +22,7 @@ CALL, FEEDBACK, ODD = 1, 2, 3
 _OVERFLOW = 8
 """Commas of an error message that are kept for matching; `trace` shows messages whole."""
 _ODD_BYTES = 4096
-_FIRST_MS, _LAST_MS = 631_152_000_000, 4_102_444_800_000
+FIRST_MS, _LAST_MS = 631_152_000_000, 4_102_444_800_000
 """1990 to 2100: a damaged date far outside must not make the table of offsets endless."""
 
 
@@ -52,7 +52,7 @@ def lines_sql(paths: Sequence[str], log_format: LogFormat, known: Span, *, encod
     other = "m0 like 'prompt:%' or m0 like 'result:%'"
     names = {"app": "m0", "module": "m1", "model": "m2", "workspace": "m3"}
     rated = "if(m0 like 'feedback:%', substr(m0, 10), null)"
-    fits = "time_ms is not null and m11 is not null and duration >= 0"
+    fits = f"time_ms >= {FIRST_MS} and m11 is not null and duration >= 0"
     if encoded:  # a value that the sample's calls had is a fit one; `called` is the app of a call
         names = {name: f"try_cast({value} as of_{name})" for name, value in names.items()}
         names = {"called": names["app"], **names, "app": f"coalesce({names['app']}, try_cast({rated} as of_app))"}
@@ -76,7 +76,8 @@ sorted as (select *, code <> '' or status is distinct from 200 as failed, case
   when tokens_in >= 0 and tokens_out >= 0 and tokens >= 0 and {fits} then 1
   when {_count("m7")} and {_count("m8")} and {_count("m9")} and {fits} then 1
   when m0 like 'feedback:%' then
-    case when time_ms is null or m6 is null or {rating} not in ('up', 'down') then 0 when {whole} then 2 else 3 end
+    case when m6 is null or {rating} not in ('up', 'down') then 0
+      when time_ms >= {FIRST_MS} and {whole} then 2 else 3 end
   when {other} then 0
   when m11 is not null or (m4 is not null and {_call_like()}) then 3 else 0 end as kind from timed)
 select kind, time_ms, app, module, model, workspace,
@@ -188,7 +189,8 @@ def text(column: str) -> str:
 
 def _call_like() -> str:
     """Tell a torn or misspelt call from prose with commas: workspace or request id have their shape."""
-    return "(concat(m1, m2, m3) like '% - feedback:%' or m3 like 'llm-%' or regexp_matches(m4, '^\\s*[0-9A-Fa-f]{8}-'))"
+    request_ids = " or ".join(f"regexp_matches({column}, '^\\s*[0-9A-Fa-f]{{8}}-')" for column in ("m3", "m4"))
+    return f"(concat(m1, m2, m3) like '% - feedback:%' or m2 like 'llm-%' or m3 like 'llm-%' or {request_ids})"
 
 
 def _like(text: str) -> str:
@@ -213,7 +215,7 @@ def _offset_ms(zone: tzinfo, known: Span) -> str:
 def _offset_steps(zone: tzinfo, known: Span) -> list[tuple[int, int]]:
     """List (wall-clock ms from which it holds, offset ms) over `known` and a month on both sides."""
     month = 31 * 86_400_000
-    at = max(known.start_ms - month, _FIRST_MS)
+    at = max(known.start_ms - month, FIRST_MS)
     end = max(at, min(known.end_ms + month, _LAST_MS))
     steps = [(at, _offset(zone, at))]
     while at < end:

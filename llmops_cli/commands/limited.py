@@ -1,25 +1,14 @@
-"""What the verbs of `recover` look at first: the incidents of the window, and the limit that is the trouble."""
+"""What the verbs of `recover` look at first: the limit that is the trouble."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from llmops_cli.commands.gather import limits_of, look, next_options
+from llmops_cli.commands.gather import assessed, limits_of, look
 from llmops_cli.commands.question import Question
 from llmops_cli.errors import UsageError
 from llmops_cli.evidence import Filters, Limit, Observation
-from llmops_cli.report import StatusData
 from llmops_cli.sources import CallSource
-
-
-def assess(question: Question, source: CallSource, seen: Observation) -> StatusData:
-    """Assess what was seen, up to where the log ends."""
-    from llmops_cli.sop.liveness import judged  # noqa: PLC0415
-    from llmops_cli.sop.status import assess  # noqa: PLC0415
-
-    thresholds = question.settings.thresholds
-    upto_end = judged(seen, source.newest_ms())
-    return assess(upto_end, limits_of(question, seen), thresholds, next_options=next_options(question))
 
 
 def limited_resource(question: Question, source: CallSource) -> tuple[Observation, str, str | None]:
@@ -46,7 +35,7 @@ def limited_resource(question: Question, source: CallSource) -> tuple[Observatio
     if asked.model:
         return look(replace(question, filters=Filters(model=asked.model)), source), asked.model[0], workspace
     seen = look(replace(question, filters=Filters()), source)
-    for incident in assess(question, source, seen).incidents:
+    for incident in assessed(question, source, seen).incidents:
         if incident.type in INCIDENT_TYPES and "model" in incident.scope:
             return seen, incident.scope["model"], workspace or incident.scope.get("workspace")
     raise UsageError("no_model", "no rate-limit incident in this window tells which model", "give --model NAME")
