@@ -305,6 +305,16 @@ def test_what_stands_behind_a_long_stretch_without_a_call_is_read(asked, tmp_pat
     assert asked(log).json()["data"]["calls"] == 21
 
 
+@pytest.mark.parametrize("spoil", ["\r", "\0", "\0" * 5000])
+def test_what_is_amiss_late_in_a_log_that_begins_well_is_mended(asked, tmp_path, spoil):
+    """The read has begun by then; it begins again, and nothing counts twice."""
+    forged = f"{spoil}{call(60, app='forged')}"
+    lines = [call(at / 100, status="500", code="E", message="x" * 100 + forged * (at == 9000)) for at in range(10_000)]
+    log = write(tmp_path / "x.log", lines)
+    data = asked(log).json()["data"]
+    assert (data["calls"], data["failures"], data["unparsed"]) == (10_000, 10_000, 0)
+
+
 @pytest.mark.parametrize("line_break", [b"\n", b"\r\n"])
 def test_millions_of_blank_lines_are_no_call_and_no_error(asked, tmp_path, line_break):
     lines = b"".join(line.encode() + line_break for line in good(20))

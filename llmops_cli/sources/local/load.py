@@ -7,7 +7,7 @@ Python by `calls`, the reference: it is a call after all, or it counts as `unpar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -70,15 +70,37 @@ def bounds(
     return None if row is None or row[0] is None else (row[0], row[1])
 
 
-def load(con: duckdb.DuckDBPyConnection, paths: Sequence[str], log_format: LogFormat, span: Span, known: Span) -> Odd:
+def unreadable() -> tuple[type[Exception], ...]:
+    """Name what DuckDB raises over text that is not clean: bytes that are not UTF-8, a line longer than its buffers."""
+    import duckdb  # noqa: PLC0415 - keeps `--help` free of it
+
+    return (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.NotImplementedException, UnsoundError)
+
+
+class UnsoundError(Exception):
+    """The text was not clean after all; nothing of it was kept."""
+
+
+def load(
+    con: duckdb.DuckDBPyConnection,
+    paths: Sequence[str],
+    log_format: LogFormat,
+    span: Span,
+    known: Span,
+    *,
+    sound: Callable[[], bool],
+) -> Odd:
     """Append the calls and feedback of `span` in the clean text files `paths` to `log`.
 
-    `known` bounds the times in the files; it only serves to know the zone's offsets. Raises duckdb's
-    `InvalidInputException` for bytes that are not UTF-8.
+    `known` bounds the times in the files; it only serves to know the zone's offsets. `sound` is asked when all is read.
+    Raises what `unreadable` names.
     """
     encoded = dictionary.is_encoded(con)
     (part,) = con.execute("select coalesce(max(part), 0) + 1 from calls").fetchone() or (1,)
     con.execute(f"insert into calls select {part}, * from ({lines_sql(paths, log_format, known, encoded=encoded)})")
+    if not sound():
+        con.execute(f"delete from calls where part = {part}")
+        raise UnsoundError
     inside = f"time_ms >= {span.start_ms} and time_ms < {span.end_ms}"
     of_part = f"part = {part} and kind = {ODD} and (time_ms is null or time_ms < {FIRST_MS} or {inside})"
     odd = [line for (line,) in con.execute(f"select rest from calls where {of_part} limit {_MOST_ODD}").fetchall()]
@@ -89,7 +111,7 @@ def load(con: duckdb.DuckDBPyConnection, paths: Sequence[str], log_format: LogFo
         dictionary.forget(con)
         if len(odd) > _MOST_ODD_ENCODED:
             con.execute(f"delete from calls where part = {part}")
-            return load(con, paths, log_format, span, known)
+            return load(con, paths, log_format, span, known, sound=sound)
     if not encoded:
         _strip(con, part)
     judged = _judge(con, part, odd, log_format, span)

@@ -172,9 +172,14 @@ def peek(found: Found, encoding: str | None) -> list[str]:
     return list(framing.unwrap(lines)) if framing else lines
 
 
-def all_clean(plain: PlainFile, advance: Advance = no_advance) -> bool:
+def starts_clean(plain: PlainFile) -> bool:
+    """Tell whether the beginning of a file can be parsed as it is: a log with CRLF shows it there."""
+    return _pass(plain, 0, min(plain.size, LONGEST_LINE // 2), None, no_advance)
+
+
+def all_clean(plain: PlainFile) -> bool:
     """Tell whether a whole file can be parsed as it is, in one pass that costs little more than reading it."""
-    return _pass(plain, 0, plain.size, None, advance)
+    return _pass(plain, 0, plain.size, None, no_advance)
 
 
 def copied_clean(plain: PlainFile, start: int, end: int, out: IO[bytes], advance: Advance = no_advance) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import IO
 
@@ -23,7 +24,8 @@ _SAMPLE_BLOCKS, _SAMPLE_BLOCK = 24, 16 << 10
 class Reader:
     """Hands DuckDB the bytes of a span: the file itself where it is clean and wanted whole, else a clean copy.
 
-    A pattern whose time DuckDB cannot read (a zone written as a name) is translated to the standard header, in UTC.
+    Whether a file is clean to its end shows while it is parsed: `sound`. A pattern whose time DuckDB cannot read (a
+    zone written as a name) is translated to the standard header, in UTC.
     """
 
     def __init__(self, log_format: LogFormat, *, copy: bool) -> None:
@@ -32,6 +34,8 @@ class Reader:
         self.format = LogFormat(compile_pattern(STANDARD_PATTERN), UTC) if self._translates else log_format
         self._copy = copy or self._translates
         self._files: list[IO[bytes]] = []
+        self._aside = ThreadPoolExecutor(1)
+        self._checks: list[Future[bool]] = []
 
     def parts(self, entries: Sequence[Entry], span: Span | None) -> list[tuple[PlainFile, int, int]]:
         """Give the byte ranges that hold `span` (None: everything)."""
@@ -56,15 +60,21 @@ class Reader:
 
     def path(self, file: PlainFile, start: int, end: int, advance: Advance) -> str:
         """Give a path under which DuckDB reads the clean text of a range."""
-        if (start, end) == (0, file.size) and file.is_text and not self._copy and plain.all_clean(file, advance):
+        if (start, end) == (0, file.size) and file.is_text and not self._copy and plain.starts_clean(file):
+            self._checks.append(self._aside.submit(plain.all_clean, file))  # while DuckDB parses it
             # A descriptor of its own: that of the log may have to make room. And never the log's name: DuckDB reads
             # brackets as a pattern, and a suffix as a compression.
             self._files.append(os.fdopen(os.dup(file.fileno()), "rb"))
             return path_of(self._files[-1])
         return self._copied(file, start, end, advance)
 
+    def sound(self) -> bool:
+        """Tell whether every file that was handed out as it is could be: ask before what came of it is kept."""
+        return all(check.result() for check in self._checks)
+
     def close(self) -> None:
         """Give files and temporary copies back."""
+        self._aside.shutdown(cancel_futures=True)
         for file in self._files:
             file.close()
 

@@ -255,8 +255,6 @@ class LocalSource:
         return odd
 
     def _parse_some(self, entries: Sequence[Entry], span: Span, known: Span) -> load.Odd:
-        import duckdb  # noqa: PLC0415 - keeps `--help` free of it
-
         what = f"reading {entries[0].found.name}"
         for dirty in (False, True):
             reader = Reader(self._format, copy=dirty)
@@ -271,8 +269,8 @@ class LocalSource:
                         dictionary.learn(self._con, reader.sample(parts), self._format)
                     self._learnt = True
                     with following(self._con, size, advance):
-                        return load.load(self._con, paths, reader.format, span, known)
-            except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+                        return load.load(self._con, paths, reader.format, span, known, sound=reader.sound)
+            except load.unreadable() as error:
                 if dirty:
                     raise _unreadable(parts[0][0], error) from error
             finally:
@@ -281,8 +279,6 @@ class LocalSource:
 
     def _bounds(self, file: PlainFile, timeline: Timeline) -> tuple[int, int] | None:
         """Read the exact first and last time of a small or unsorted file."""
-        import duckdb  # noqa: PLC0415
-
         whole = Entry(None, file, timeline, sorted=False)  # type: ignore[arg-type]
         year = 366 * 86_400_000
         known = Span(timeline.about() - 20 * year, timeline.about() + 20 * year)
@@ -290,8 +286,10 @@ class LocalSource:
             reader = Reader(self._format, copy=dirty)
             try:
                 paths = [reader.path(*part, no_advance) for part in reader.parts([whole], None)]
-                return load.bounds(self._con, paths, reader.format, known) if paths else None
-            except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+                found = load.bounds(self._con, paths, reader.format, known) if paths else None
+                if reader.sound():
+                    return found
+            except load.unreadable() as error:
                 if dirty:
                     raise _unreadable(file, error) from error
             finally:
