@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from llmops_cli.evidence import CallStats, Cell, Observation, Period, Span, Thresholds
+from llmops_cli.evidence import CallStats, Cell, Observation, Point, Span, Thresholds
 from llmops_cli.sop import failures, feedback, latency, traffic
 from llmops_cli.sop.ledger import Ledger
 
@@ -141,27 +141,23 @@ def parted(observation: Observation, own: Span) -> Observation:
     """
     window, step = observation.window, observation.bucket_ms
     at_ms = own.end_ms - (own.end_ms - window.span.start_ms) % step
-    cells = tuple(cell._replace(period="before") if cell.bucket_ms < at_ms else cell for cell in observation.cells)
+    cells = tuple(Cell._make(("before", *cell[1:])) if cell[1] < at_ms else cell for cell in observation.cells)
     return replace(
         observation,
         window=replace(
             window, span=Span(at_ms, window.span.end_ms), baseline=Span(own.start_ms, at_ms), stepped_back=False
         ),
-        now=_sum_of(cells, "now", observation.now),
-        before=_sum_of(cells, "before", observation.now),
+        now=_sum_of([point for point in observation.points if point.start_ms >= at_ms], observation.now),
+        before=_sum_of([point for point in observation.points if point.start_ms < at_ms], observation.now),
         cells=cells,
         feedback=tuple(replace(row, period="before") if row.bucket_ms < at_ms else row for row in observation.feedback),
         between=None,
     )
 
 
-def _sum_of(cells: Sequence[Cell], period: Period, whole: CallStats) -> CallStats:
-    calls = failures = 0
-    for cell in cells:
-        if cell.period == period:
-            calls += cell.calls
-            failures += 0 if cell.ok else cell.calls
-    return replace(whole, calls=calls, failures=failures)
+def _sum_of(points: Sequence[Point], whole: CallStats) -> CallStats:
+    own = [point for point in points if point.period == "now"]
+    return replace(whole, calls=sum(point.calls for point in own), failures=sum(point.failures for point in own))
 
 
 def shortened(own: Span, began_ms: int) -> Span | None:
