@@ -36,7 +36,7 @@ _ADDRESS = re.compile(r"(://[^\s/:@]{1,200}+:)([^\s/@]{1,200}+)(?=@)", re.ASCII)
 
 # "Bearer token missing" is prose: a token has a digit or is long.
 _SCHEME = re.compile(
-    _START + r"((?:bearer|basic)(?:[ \t]{1,8}|%20|\+))"
+    _START + r"""((?:bearer|basic)(?:[ \t]{1,8}|%20|\+|[ \t]{0,8}[:=][ \t]{0,8}["']?))"""
     r"(?=[A-Za-z0-9._~+/=%-]{20}|[A-Za-z._~+/=%-]{0,20}+[0-9])([A-Za-z0-9._~+/=%-]{6,}+)" + _MARK,
     _FLAGS,
 )

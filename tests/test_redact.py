@@ -21,6 +21,7 @@ SECRET = "Zq7" + "x9Kd2Lm4" * 4  # 35 characters, of no shape that is known
         ("id LTAI5tAbCdEfGhIjKlMnOpQr", f"id LTAI5t{HIDDEN}"),
         ("Authorization: Bearer abcdef123456", f"Authorization: Bearer {HIDDEN}"),
         ("'authorization': 'Basic dXNlcjpwYXNz'", f"'authorization': 'Basic {HIDDEN}'"),
+        ("bearer:aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1", f"bearer:{HIDDEN}"),
         ("curl -H 'X-Token' bearer abcdef123456", f"curl -H 'X-Token' bearer {HIDDEN}"),
         ("DASHSCOPE_API_KEY=hunter22 java -jar", f"DASHSCOPE_API_KEY={HIDDEN} java -jar"),
         ('{"apiKey": "hunter22", "model": "qwen-plus"}', f'{{"apiKey": "{HIDDEN}", "model": "qwen-plus"}}'),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import typer
 
@@ -49,8 +49,11 @@ def _watch(value: float | None) -> float | None:
     return value
 
 
-def _no_empty(value: list[str] | None) -> list[str] | None:
-    if value and "" in value:
+Given = TypeVar("Given", str | None, list[str] | None)
+
+
+def _no_empty(value: Given) -> Given:
+    if value == "" or (isinstance(value, list) and "" in value):
         raise UsageError("bad_value", "an option was given an empty value", "is a variable of the shell unset?")
     return value
 
@@ -192,18 +195,21 @@ Profile: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--profile", metavar="NAME", help="Profile of llmops.toml.", show_default=False, autocompletion=_profiles,
-        rich_help_panel=SOURCE,
+        callback=_no_empty, rich_help_panel=SOURCE,
     ),
 ]  # fmt: skip
 ConfigFile: TypeAlias = Annotated[
     str | None,
-    typer.Option("--config", metavar="FILE", help="Use this llmops.toml.", show_default=False, rich_help_panel=SOURCE),
-]
+    typer.Option(
+        "--config", metavar="FILE", help="Use this llmops.toml.", show_default=False, callback=_no_empty,
+        rich_help_panel=SOURCE,
+    ),
+]  # fmt: skip
 Pattern: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--pattern", metavar="LOGBACK", help="The log's Logback pattern, if not the standard.", show_default=False,
-        rich_help_panel=SOURCE,
+        callback=_no_empty, rich_help_panel=SOURCE,
     ),
 ]  # fmt: skip
 Encoding: TypeAlias = Annotated[

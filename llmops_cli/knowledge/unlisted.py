@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 BY_STATUS = "not in the catalogue; judged by its HTTP status"
 BY_WORDS = "not in the catalogue; judged by the words of its code and message"
+NO_ANSWER = "no HTTP answer came, and the log says nothing else"
 UNJUDGED = "not in the catalogue; neither its status nor its words say more"
 
 
@@ -28,14 +29,14 @@ def judge(status: int | None, code: str, message: str) -> Judgement:
         return _judge_429(text)
     if speaks_of_unpaid(text) and (status is None or status < 500):
         return Judgement("billing", BY_WORDS)
-    if status in _STATUS_FAMILIES:
-        return Judgement(_STATUS_FAMILIES[status], BY_STATUS)
-    if status is not None and status >= 500:
-        return Judgement("server_error", BY_STATUS)
+    if status in _STATUS_FAMILIES or (status is not None and status >= 500):
+        return Judgement(_STATUS_FAMILIES.get(status, "server_error"), BY_STATUS)
     for family, words in _WORDS:
         if words.search(text):
             return Judgement(family, BY_WORDS)
-    return Judgement("application", UNJUDGED) if status is None or status < 400 else Judgement("bad_request", BY_STATUS)
+    if status is None:
+        return Judgement("application", UNJUDGED) if text.strip() else Judgement("network", NO_ANSWER)
+    return Judgement("application", UNJUDGED) if status < 400 else Judgement("bad_request", BY_STATUS)
 
 
 def speaks_of_unpaid(text: str) -> bool:

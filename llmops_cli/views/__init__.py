@@ -6,8 +6,10 @@ cleaned on the way in (`views.clean`), so that no view can forget it.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
+from json import dumps  # not `json`: that is a module of this package
 from typing import Literal, TextIO
 
 from llmops_cli.report import Report
@@ -144,14 +146,23 @@ def aside(report: Report, output: str, lang: str = "en") -> str:
     return "".join(f"{line}\n" for line in said)
 
 
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - for mypy: only encoders ask
+    return dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+_ESCAPES = "llmops.escapes"
+codecs.register_error(_ESCAPES, _escaped)
+
+
 def put(text: str, stream: TextIO) -> bool:
     """Write text that was rendered and return whether someone still reads.
 
-    What the stream's encoding cannot carry becomes an escape.
+    What the stream's encoding cannot carry becomes an escape that JSON knows too.
     """
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.write(text.encode(encoding, _ESCAPES).decode(encoding))
         stream.flush()
     except BrokenPipeError:
         # What is still buffered would raise again when the interpreter closes the stream: give it nowhere to go.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.logs import command, environment, good, write
+from tests.hostile.logs import call, command, environment, good, write
 
 
 @pytest.mark.parametrize(("args", "code"), [(["--since", "1h"], 0), (["--nope"], 2), (["--check", "--nope"], 3)])
@@ -124,6 +124,23 @@ def test_demo_prints_no_control_character(llmops, tmp_path):
     assert ran.code == 0
     assert "\x1b" not in ran.out
     assert all(line.startswith(("rate-limit", "log ", "config ", "truth ")) for line in ran.out.splitlines())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "gbk", "latin-1"])
+def test_json_is_json_on_a_stream_that_cannot_carry_it(tmp_path, encoding):
+    log = write(tmp_path / "x.log", [call(at, status="500", code="E", message="é 中 \U0001f600") for at in range(20)])
+    ran = subprocess.run(
+        command("status", "--log", log, "--since", "1h", "-o", "json"),
+        env={**environment(), "PYTHONIOENCODING": encoding}, capture_output=True, check=True,
+    )  # fmt: skip
+    assert "\U0001f600" in json.dumps(json.loads(ran.stdout.decode(encoding)), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("option", ["--profile", "--config", "--pattern"])
+def test_a_variable_that_is_unset_answers_about_nothing_else(llmops, tmp_path, option):
+    ran = llmops("status", "--log", write(tmp_path / "x.log", good(20)), option, "")
+    assert ran.code == 2
+    assert "empty value" in ran.err
 
 
 def test_the_envelope_survives_two_dashes_as_a_value(llmops):

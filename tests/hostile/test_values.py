@@ -204,6 +204,24 @@ def test_a_marked_rating_is_a_rating(seen, mark):
     assert seen([*good(20), rating])["data"]["feedback"]["negative"] == 1
 
 
+@pytest.mark.parametrize("rating", ["-1", "thumbs_down", ""])
+def test_a_rating_that_is_none_is_counted_as_unparsed(seen, rating):
+    head, _, _ = call(30).partition("] - ")
+    line = f"{head}] - feedback:shop,Chat,qwen-plus,llm-6qtsrlugmu6wanfs,0c52ee8b-8bf6,{rating},why"
+    data = seen([*good(20), line])["data"]
+    assert (data["feedback"]["ratings"], data["unparsed"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "state"),
+    [("Europe/Berlin", "2025-10-26", "partial"), ("Europe/Berlin", "2025-10-25", "ok"), ("UTC", "2025-10-26", "ok")],
+)
+def test_an_hour_that_the_clock_wrote_twice_is_said(seen, zone, day, state):
+    lines = [call(stamp=f"{day} 02:{minute:02d}:00.000") for minute in range(60)]
+    since = ("--from", f"{day}T01:30", "--to", f"{day}T03:30", "--timezone", zone)
+    assert seen(lines, since=since)["sources"][0]["state"] == state
+
+
 def test_hostile_names_reach_no_sink(llmops, tmp_path: Path):
     names = ["'; drop table calls; --", "[red]x[/red]", "\x1b[31mred", "\u202eevil", "\x9b31m", "\u2028", "|a|", "%s"]
     lines = [call(at, model=name, code=name, status="429", message=name) for at, name in enumerate(names * 25)]

@@ -217,7 +217,7 @@ def test_money_is_never_taken_for_a_rate_limit(status, code, message):
         (None, "NullPointerException", "", "application"),
         (200, "MyParser", "no JSON in the answer", "application"),
         (200, "", "", "application"),
-        (None, "", "", "application"),
+        (None, "", "", "network"),
     ],
 )
 def test_errors_the_catalogue_does_not_have(status, code, message, family):

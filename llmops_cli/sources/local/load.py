@@ -150,7 +150,7 @@ def _judge(con: duckdb.DuckDBPyConnection, part: int, lines: Sequence[str], log_
         elif feedback is not None:
             who = (feedback.app, feedback.module, feedback.model, feedback.workspace)
             rows.append((part, 2, time, *who, None, None, 0, 0, 0, "", "", feedback.rating))
-        elif looks_like_call(message):
+        elif looks_like_call(message) or (time is not None and message.startswith("feedback:")):
             odd.unparsed.append((time, line[:_SAMPLE]))
     if rows:
         con.executemany(f"insert into calls values ({', '.join('?' * len(rows[0]))})", rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Self
 
 from llmops_cli.calls.pattern import STANDARD_PATTERN, PatternError, compile_pattern
@@ -33,6 +33,7 @@ from llmops_cli.sources.local.meter import Meter, following, no_advance, no_mete
 from llmops_cli.sources.local.plain import PlainFile
 from llmops_cli.sources.local.reader import Reader
 from llmops_cli.sources.local.search import search
+from llmops_cli.sources.local.statement import written_twice
 from llmops_cli.sources.local.timeline import Timeline, Trusted
 
 if TYPE_CHECKING:
@@ -242,6 +243,9 @@ class LocalSource:
             if odd.left_out:
                 self._capped.add(f"{odd.left_out:,} odd lines could not be judged")
             self._covered.append(part)
+            for twice in written_twice(self._format, part):
+                at = datetime.fromtimestamp(twice.start_ms / 1000, self._format.zone)
+                self._capped.add(f"the clock was set back: times from {at:%Y-%m-%d %H:%M} on stand twice, read as one")
 
     def _parse(self, entries: Sequence[Entry], span: Span) -> load.Odd:
         """Parse the lines of `span`, some files at a time: each of them takes descriptors."""

@@ -76,8 +76,7 @@ sorted as (select *, code <> '' or status is distinct from 200 as failed, case
   when tokens_in >= 0 and tokens_out >= 0 and tokens >= 0 and {fits} then 1
   when {_count("m7")} and {_count("m8")} and {_count("m9")} and {fits} then 1
   when m0 like 'feedback:%' then
-    case when m6 is null or {rating} not in ('up', 'down') then 0
-      when time_ms >= {FIRST_MS} and {whole} then 2 else 3 end
+    case when time_ms >= {FIRST_MS} and m6 is not null and {rating} in ('up', 'down') and {whole} then 2 else 3 end
   when {other} then 0
   when m11 is not null or (m4 is not null and {_call_like()}) then 3 else 0 end as kind from timed)
 select kind, time_ms, app, module, model, workspace,
@@ -229,6 +228,19 @@ def _offset_steps(zone: tzinfo, known: Span) -> list[tuple[int, int]]:
             steps.append((high + max(offset, steps[-1][1]), offset))
         at = after
     return steps
+
+
+def written_twice(log_format: LogFormat, span: Span) -> list[Span]:
+    """Give the times in `span` that a clock which was set back wrote twice: lines without a zone do not tell which."""
+    if log_format.pattern.time.zone:
+        return []
+    steps = _offset_steps(log_format.pattern.time.zone_or(log_format.zone), span)
+    found = []
+    for (_, before), (wall_ms, after) in pairwise(steps):
+        at, back = wall_ms - max(before, after), before - after
+        if back > 0 and at - back < span.end_ms and at + back > span.start_ms:
+            found.append(Span(at - back, at + back))
+    return found
 
 
 def _offset(zone: tzinfo, ms: int) -> int:
