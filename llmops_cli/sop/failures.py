@@ -177,6 +177,7 @@ def _evidence(ledger: Ledger, family: str, rise: Rise, cells: Sequence[Cell], en
         "rate": rise.share,
         "before_failures": rise.before_hits if rise.before_trials else None,
         "before_calls": rise.before_trials or None,
+        "since": _counted_from(ledger, rise),
     }
     kind = "refused" if family.startswith("rate_limit_") else "failed"
     evidence = [Message("evidence.all_failed" if rise.hits == rise.trials else f"evidence.{kind}", values)]
@@ -197,6 +198,11 @@ def _evidence(ledger: Ledger, family: str, rise: Rise, cells: Sequence[Cell], en
     if ended_ms is not None:
         evidence.append(recovered(ledger, rise.scope, ended_ms))
     return evidence
+
+
+def _counted_from(ledger: Ledger, rise: Rise) -> str | None:
+    """Since when calls are counted, where that is before the window: its own counts are smaller."""
+    return clock(ledger.window, ledger.slots[rise.start].start_ms) if rise.start < ledger.first_now else None
 
 
 def _elsewhere(ledger: Ledger, family: str, rise: Rise) -> list[Message]:

@@ -16,6 +16,8 @@ from llmops_cli.sop.significance import Stretch, share_likelihood, standing_out,
 
 LEAST_SCORE = 24.0
 MOST_RISES = 4
+DOWN = 0.5
+"""A part of which surely more than this fails is down, not merely worse."""
 BELIEF = 100.0
 """Trials' worth of belief that a scope's usual share is that of everything: a scope with few calls has no history."""
 LEAST_NOW = 4.0
@@ -81,7 +83,7 @@ def rises(tally: Tally, bar: Bar, first_now: int, *, has_baseline: bool) -> Iter
             found = measured(tally, bar, scope, first_now, has_baseline=has_baseline)
         if found is None:
             return
-        if _enough(found, bar, has_baseline=has_baseline):
+        if _enough(found, bar, tally, has_baseline=has_baseline):
             yield found
         tally = tally.without(tally.members(found.scope))
 
@@ -177,8 +179,12 @@ def measured(tally: Tally, bar: Bar, scope: Mapping[str, str], first_now: int, *
     )
 
 
-def _enough(rise: Rise, bar: Bar, *, has_baseline: bool) -> bool:
-    if rise.hits < bar.least_hits or rise.trials < bar.least_trials or rise.score / bar.dispersion < bar.least_score:
+def _enough(rise: Rise, bar: Bar, tally: Tally, *, has_baseline: bool) -> bool:
+    if rise.hits < bar.least_hits or rise.score / bar.dispersion < bar.least_score:
         return False
     low = wilson(rise.hits, rise.trials, bar.z)[0]
+    if rise.trials < bar.least_trials:  # few, but plainly down, amid enough that are not: then it is known where
+        around = sum(at(row, rise.start, rise.end) for row in tally.trials.values())
+        if not rise.scope or low < DOWN or around < bar.least_trials:
+            return False
     return low >= bar.least_share and low >= (rise.usual if has_baseline else bar.least_share)

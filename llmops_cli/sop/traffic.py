@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from llmops_cli.evidence import Message, Where
+from llmops_cli.evidence import DIMENSIONS, Message, Where
 from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.knowledge.thresholds import (
     ABRUPT_DROP,
@@ -21,7 +21,7 @@ from llmops_cli.knowledge.thresholds import (
     TRAFFIC_DISPERSION,
     TRAFFIC_LASTING_MS,
 )
-from llmops_cli.sop.finding import Finding
+from llmops_cli.sop.finding import Finding, clock
 from llmops_cli.sop.ledger import Ledger, Row, at, total, values_of
 from llmops_cli.sop.onset import jumped, known_from, silent_too
 from llmops_cli.sop.onset import pace as pace_before
@@ -37,6 +37,10 @@ GONE = 0.1
 """A drop below this part leaves silence, and silence begins after a last call."""
 LEAST_CALLS = 4
 LEAST_WITNESSES = 4
+MADE_UP_FOR = 0.7
+"""Part of a change that another value brings when the calls only moved there."""
+BACK_RATIO = 0.7
+"""Of the usual pace: demand that came back has a mood, too."""
 GROUPS = 10
 """Pieces of the baseline whose scatter is measured."""
 
@@ -143,11 +147,28 @@ def _real(ledger: Ledger, scope: Mapping[str, str], stretch: Stretch, *, drop: b
     expected = _pace(ledger, scope) * minutes
     if drop and (calls > DROP_RATIO * expected or expected - calls < LEAST_EXPECTED / 2):
         return False
+    if _moved(ledger, scope, stretch, calls - expected):
+        return False
     if not drop:
         everything = sum(ledger.calls.before_trials.values()) / ledger.before_minutes * minutes
         if calls < SURGE_RATIO * expected or calls - expected < SURGE_SHARE * everything:
             return False
     return _abrupt(ledger, row, stretch, drop=drop)
+
+
+def _moved(ledger: Ledger, scope: Mapping[str, str], stretch: Stretch, change: float) -> bool:
+    """Tell a change that another value of the same dimension made up for: an application was given another model."""
+    if len(scope) != 1:
+        return False
+    ((name, own),) = scope.items()
+    minutes = sum(slot.minutes for slot in ledger.slots[stretch.start : stretch.end])
+    others = {where[DIMENSIONS.index(name)] for where in ledger.calls.trials} - {own}
+    for value in others:
+        other = {name: value}
+        opposite = _pace(ledger, other) * minutes - at(_rows(ledger, other), stretch.start, stretch.end)
+        if opposite * change > 0 and abs(opposite) >= MADE_UP_FOR * abs(change):
+            return True
+    return False
 
 
 def _abrupt(ledger: Ledger, row: Row, stretch: Stretch, *, drop: bool) -> bool:
@@ -176,17 +197,27 @@ def _finding(ledger: Ledger, scope: Mapping[str, str], stretch: Stretch, *, drop
         "change": calls / expected - 1 if expected else None,
         "scope": scope_text(scope) if scope else None,
     }
-    gone = drop and not scope and calls <= 0.1 * expected
+    back = _back(ledger, row, pace, stretch) if drop else None
+    gone = drop and not scope and calls <= 0.1 * expected and back is None
     return Finding(
         type="traffic_drop" if drop else "traffic_surge",
         scope=scope,
         severity="critical" if gone else "warning",
         started_ms=started_ms,
         started_before_ms=before_ms,
-        evidence=[Message("evidence.traffic", values)],
+        evidence=[Message("evidence.traffic", values), *((back,) if back else ())],
         calls=calls,
         certainty=stretch.score,
     )
+
+
+def _back(ledger: Ledger, row: Row, pace: float, stretch: Stretch) -> Message | None:
+    """Say since when the calls of a scope are what they were; None while they are not, or that cannot be told."""
+    minutes = sum(slot.minutes for slot in ledger.slots[stretch.end :])
+    calls = sum(row[stretch.end :])
+    if minutes * 60_000 < TRAFFIC_LASTING_MS or calls < max(LEAST_EXPECTED / 2, BACK_RATIO * pace * minutes):
+        return None
+    return Message("evidence.traffic_back", {"since": clock(ledger.window, ledger.slots[stretch.end].start_ms)})
 
 
 def calls_jumped(ledger: Ledger, scope: Mapping[str, str], stretch: Stretch, usual: float, now: float) -> int:

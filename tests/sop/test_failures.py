@@ -271,3 +271,15 @@ def test_narrowed_to_error_codes_only_a_rise_can_be_seen():
     steadily = steady(BEFORE.start_ms, NOW.end_ms, 60, fail_every=3, error="auth")
     calm = judged(steadily, filters=Filters(error_code=("InvalidApiKey",)))
     assert (calm.verdict, calm.incidents) == ("unknown", ())
+
+
+def test_a_small_workspace_that_is_down_is_named_though_its_calls_are_few():
+    """Sixteen calls are too few to judge alone; amid three hundred that are well they are not "everything"."""
+    records = [
+        *steady(BEFORE.start_ms, NOW.end_ms, 10, workspace="llm-a"),
+        *steady(BEFORE.start_ms, NOW.end_ms, 10, workspace="llm-b"),
+        *steady(BEFORE.start_ms, NOW.start_ms, 1.1, workspace="llm-c"),
+        *steady(NOW.start_ms, NOW.end_ms, 1.1, workspace="llm-c", fail_every=1, error="auth"),
+    ]
+    found = one(judged(records))
+    assert (found.type, found.scope) == ("auth", {"workspace": "llm-c"})

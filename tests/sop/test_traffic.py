@@ -35,6 +35,21 @@ def test_calls_that_stop_coming_for_good():
     assert one(judged(records)).type == "traffic_drop"
 
 
+def test_a_pause_that_is_over_says_so():
+    records = [*four_apps(BEFORE.start_ms, SIX, 20), *four_apps(SIX + 2 * MINUTE, NOW.end_ms, 20)]
+    data = judged(records)
+    found = one(data)
+    assert (found.type, found.severity) == ("traffic_drop", "warning")
+    assert "evidence.traffic_back" in [message.id for message in found.evidence]
+    assert data.headline.id == "headline.traffic_back"
+
+
+def test_calls_that_only_move_to_another_model_page_nobody():
+    special = {(None, "qwen-plus", None): {"per_minute": 0.01}, (None, "qwen-max", None): {"per_minute": 40}}
+    records = [*four_apps(BEFORE.start_ms, SIX, 20), *four_apps(SIX, NOW.end_ms, 20, special=special)]
+    assert judged(records).verdict == "ok"
+
+
 def test_several_times_the_calls():
     found = one(judged(changed(("shop", None, None), 120)))
     assert (found.type, found.scope, found.severity) == ("traffic_surge", {"app": "shop"}, "warning")
