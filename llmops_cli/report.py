@@ -218,6 +218,8 @@ class StatusData:
     """What the verdict was judged by; performance data of `-o nagios` carries it."""
     unparsed_samples: tuple[str, ...] = ()
     """Some of the `unparsed` lines, as they stand in the log."""
+    levels_command: str = ""
+    """Shows every row of `water_levels`: a table of `status` may leave some out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,12 +487,16 @@ class ExpandData:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One look at a one-minute window; `calls` and `failures` are None where it could not be read."""
+    """One look at a one-minute window; `calls` and `failures` are None where it could not be read.
+
+    `reason` says what keeps it from being healthy, where numbers tell.
+    """
 
     time: datetime
     verdict: Severity
     calls: int | None = None
     failures: int | None = None
+    reason: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,11 +16,12 @@ from llmops_cli.commands.gather import assessed, look, open_source, report
 from llmops_cli.commands.question import Question, asks, exit_code
 from llmops_cli.errors import SourceError, UsageError
 from llmops_cli.evidence import Message, Observation, Span, Window
-from llmops_cli.report import Check, Report
+from llmops_cli.report import Check, Incident, Report
 from llmops_cli.sources import CallSource
 from llmops_cli.window import parse_duration
 
 if TYPE_CHECKING:
+    from llmops_cli.sop.remaining import Known
     from llmops_cli.sop.verification import Verification
 
 _GRACE_S = 2.0
@@ -51,15 +53,20 @@ def verify(question: Question, timeout: Timeout = "15m", interval: Interval = "1
 
 def _watch(question: Question, timeout_ms: int, interval_ms: int) -> Iterator[Report]:
     """Give the state after each stretch of time, until it is over or given up."""
-    from llmops_cli.sop.verification import NEEDED, Verification, minute_verdict, scorecard  # noqa: PLC0415
+    from llmops_cli.sop.remaining import known  # noqa: PLC0415
+    from llmops_cli.sop.verification import NEEDED, Verification, scorecard  # noqa: PLC0415
 
     state = Verification()
     deadline = time.monotonic() + timeout_ms / 1000
     with open_source(question) as source:  # a file that cannot be read is told now, not after a minute
-        began = _began(question, source, look(question, source))
+        first = look(question, source)
+        # A log that ended long ago says nothing about now.
+        found = () if first.window.anchored else assessed(question, source, first).incidents
+        incidents, began = known(first.basis, found), found[0].started_at if found else None
+        usual = _usual(first, found)
         begun = Message("verify.begun", {"interval_ms": interval_ms, "timeout_ms": timeout_ms, "needed": NEEDED})
         yield report("recover verify", question, source, None, state.data(), begun)
-    end_ms = question.now_ms
+    counted_ms = end_ms = question.now_ms
     while not state.done:
         span = Span(end_ms, end_ms + interval_ms)
         end_ms = span.end_ms
@@ -72,11 +79,10 @@ def _watch(question: Question, timeout_ms: int, interval_ms: int) -> Iterator[Re
         try:
             with open_source(question) as source:
                 if not state.done:
-                    window = Window(span, None, question.zone, explicit=True)
-                    seen = source.observe(window, question.filters, question.settings.thresholds)
-                    found = assessed(question, source, seen)
-                    verdict = minute_verdict(found, question.settings.thresholds)
-                    state = state.after(Check(window.at(span.start_ms), verdict, found.calls, found.failures))
+                    check = _check(question, source, span, replace(usual, span=Span(counted_ms, end_ms)), incidents)
+                    state = state.after(check)
+                    if check.verdict in ("warning", "critical"):
+                        counted_ms = end_ms
                 card = scorecard(began, recovered_at=state.recovered_at)
                 yield report("recover verify", question.again(), source, None, state.data(card), state.message)
         except SourceError as error:  # away for a moment, as while it is rotated: this stretch shows nothing
@@ -96,12 +102,24 @@ def _away(question: Question, state: Verification, error: SourceError) -> Report
     )
 
 
-def _began(question: Question, source: CallSource, seen: Observation) -> datetime | None:
-    """Return when the incident that is now to be over began, by the log as it stands; None when it shows none.
+def _usual(first: Observation, found: Sequence[Incident]) -> Window:
+    """Give the window of the watch: its baseline is the one the incidents stand out from, else the calls seen first."""
+    window = first.basis.window
+    baseline = window.baseline if found else first.window.span
+    return Window(window.span, baseline, window.timezone, explicit=True, stepped_back=window.stepped_back)
 
-    A log that ended long ago says nothing about now. The gravest incident counts: it stands first.
-    """
-    if seen.window.anchored:
-        return None
-    incidents = assessed(question, source, seen).incidents
-    return incidents[0].started_at if incidents else None
+
+def _check(question: Question, source: CallSource, span: Span, window: Window, incidents: Sequence[Known]) -> Check:
+    """Judge the stretch `span`: by itself, and with all the watch counts so far (`window`)."""
+    from llmops_cli.sop.verification import Evidence, judge  # noqa: PLC0415
+
+    thresholds = question.settings.thresholds
+    minute = source.observe(replace(window, span=span, baseline=None), question.filters, thresholds)
+    so_far = source.observe(window, question.filters, thresholds)
+    found = assessed(question, source, minute)
+    evidence = Evidence(found, assessed(question, source, so_far), so_far)
+    verdict, why = judge(evidence, incidents, thresholds)
+    newest_ms = source.newest_ms()
+    if not found.calls and newest_ms is not None and newest_ms < span.start_ms:
+        why = Message("verify.log_ends", {"age": span.end_ms - newest_ms})
+    return Check(window.at(span.start_ms), verdict, found.calls, found.failures, None if verdict == "ok" else why)

@@ -8,31 +8,80 @@ or stale data. Recovery is dated to the start of the first of the three.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self
 
-from llmops_cli.evidence import Message, Severity, Thresholds
+from llmops_cli.evidence import Message, Observation, Severity, Thresholds
+from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.report import Check, Scorecard, StatusData, VerifyData
-from llmops_cli.sop.failures import APPLICATION_FAMILIES
+from llmops_cli.sop.remaining import SURE, Known, remains
 from llmops_cli.sop.significance import wilson
 
 NEEDED = 3
 """Healthy minutes that make a recovery."""
-SURE = 1.96
-"""Standard deviations of the confidence bound on a minute's failure rate (95 %, two-sided)."""
+_RANK: tuple[Severity, ...] = ("ok", "unknown", "warning", "critical")
 
 
 def minute_verdict(data: StatusData, thresholds: Thresholds) -> Severity:
-    """Judge one check: the verdict of `status`, but never `ok` where the failure rate alone is critical.
+    """Judge calls by themselves: the verdict of `status`, but never `ok` where too large a part of them fails.
 
-    A check is short and has no baseline, so that what fails in it may not last long enough to be an incident of its
-    own. Failures that the caller's own input causes are left to `status`: some of them are always there.
+    Few calls have no baseline worth the name, so that what fails among them may not be an incident of its own. A rate
+    at or above the warning threshold is never healthy; until it is surely above, it is no proof of harm either.
     """
-    if data.verdict != "ok":
+    if data.verdict != "ok" or data.calls < thresholds.min_calls:
         return data.verdict
-    failures = sum(row.calls for row in data.errors if row.family not in APPLICATION_FAMILIES)
-    return "critical" if wilson(failures, data.calls, SURE)[0] >= thresholds.failure_rate.critical else "ok"
+    band, low = thresholds.failure_rate, wilson(data.failures, data.calls, SURE)[0]
+    if low >= band.critical:
+        return "critical"
+    if low >= band.warning:
+        return "warning"
+    return "unknown" if data.failures >= band.warning * data.calls else "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one check goes by: the newest minute, and all since the last minute that was not healthy (`so_far`)."""
+
+    minute: StatusData
+    so_far: StatusData
+    seen: Observation
+    """The calls of `so_far`, beside the baseline of the watch."""
+
+
+def judge(evidence: Evidence, incidents: Sequence[Known], thresholds: Thresholds) -> tuple[Severity, Message | None]:
+    """Judge one check, and say why it is not healthy where numbers tell.
+
+    Healthy is what shows no incident of its own, neither in the minute nor in all that counts so far, and shows that
+    the incidents known from the start are gone. More traffic than before is none of them: work that waited is done now.
+    """
+    if not evidence.minute.calls:
+        return "unknown", None
+    left = [remains(one, evidence.seen, thresholds) for one in incidents]
+    minute_data, so_far = _without_surge(evidence.minute), _without_surge(evidence.so_far)
+    minute, own = minute_verdict(minute_data, thresholds), minute_verdict(so_far, thresholds)
+    few = minute == "unknown" and evidence.minute.calls < thresholds.min_calls
+    found = [*left, (own if few else minute, _failing(minute_data)), (own, _failing(so_far))]
+    verdict = max((severity for severity, _ in found), key=_RANK.index)
+    as_bad = verdict if verdict in ("ok", "unknown") else "warning"  # what is known from the start says more
+    return verdict, next((why for severity, why in found if why and _RANK.index(severity) >= _RANK.index(as_bad)), None)
+
+
+def _failing(data: StatusData) -> Message | None:
+    if data.incidents and (first := data.incidents[0]).type != "no_data":
+        values = {"scope": scope_text(first.scope), "since": None, "for": None}
+        return Message(f"incident.{first.type}.headline", values)
+    return Message("verify.failing", {"hits": data.failures, "trials": data.calls}) if data.failures else None
+
+
+def _without_surge(data: StatusData) -> StatusData:
+    kept = tuple(one for one in data.incidents if one.type != "traffic_surge")
+    if len(kept) == len(data.incidents):
+        return data
+    severities = {one.severity for one in kept} or {"ok"}
+    verdict: Severity = next(one for one in reversed(_RANK) if one in severities)
+    return replace(data, incidents=kept, verdict=verdict)
 
 
 @dataclass(frozen=True, slots=True)

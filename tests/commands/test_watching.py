@@ -18,18 +18,22 @@ from .logs import MINUTE, call, quiet, write
 
 
 class Application(threading.Thread):
-    """Logs forty calls a second into a file until it is stopped; `broken` ones are refused."""
+    """Logs forty calls a second into a file until it is stopped; `broken` ones are refused, all or one of four."""
 
     def __init__(self, path, *, broken):
         super().__init__(daemon=True)
-        self.path, self.broken, self.over = path, broken, threading.Event()
+        self.path, self.broken, self.over = (
+            path,
+            set(range(4)) if broken is True else set(broken or ()),
+            threading.Event(),
+        )
 
     def run(self):
         refused = {"status": 500, "code": "InternalError", "message": "Internal server error"}
         with self.path.open("a") as log:
             while not self.over.wait(0.1):
                 now = time.time_ns() // 1_000_000
-                log.write("".join(call(now - n, **(refused if self.broken else {})) + "\n" for n in (3, 2, 1, 0)))
+                log.write("".join(call(now - n, **(refused if n in self.broken else {})) + "\n" for n in (3, 2, 1, 0)))
                 log.flush()
 
     def __enter__(self):
@@ -75,6 +79,35 @@ def test_verify_gives_up_while_calls_still_fail(llmops, log):
     assert ran.out.startswith("LLMOPS CRITICAL - not recovered")
 
 
+@pytest.mark.parametrize("kind", ["server_error", "content_moderation", "latency"])
+def test_verify_never_calls_an_incident_over_that_goes_on_in_part_of_the_calls(llmops, tmp_path, kind):
+    """The checks are small: some failures of one model among the calls of all."""
+    ill = {
+        "server_error": {"status": 500, "code": "InternalError", "message": "Internal server error"},
+        "content_moderation": {"status": 400, "code": "DataInspectionFailed", "message": "inappropriate content"},
+        "latency": {"duration": 4_600},
+    }[kind]
+    now, lines = time.time_ns() // 1_000_000, []
+    for n in range(-2400, 12):  # a call of each model every second, for 40 minutes and the time of the watch
+        at = now + n * 1000
+        lines += [call(at + part * 90, model="qwen-plus") for part in range(10)]
+        hit = n >= -600
+        lines += [
+            call(at + 50 + part * 200, model="qwen-max", **(ill if hit and not part else {})) for part in range(4)
+        ]
+    log = write(tmp_path / "app.log", lines)
+    ran = verify(llmops, log, "--timeout", "8s")
+    assert ran.code in {1, 2, 3}
+    assert ran.json()["data"]["recovered"] is False
+    assert not any(one["verdict"] == "ok" for one in ran.json()["data"]["checks"])
+    assert any("qwen-max" in (one["reason"] or "") for one in ran.json()["data"]["checks"])
+
+
+def test_verify_says_that_the_log_ended(llmops, log):
+    ran = verify(llmops, log, "--timeout", "4.3s", output="table")
+    assert re.search(r"unknown   0 calls, 0 failed; the log ends \S.* ago", ran.out)
+
+
 def test_verify_without_calls_is_unknown(llmops, log):
     ran = verify(llmops, log, "--timeout", "3.3s", output="table")
     assert ran.code == 3
@@ -89,9 +122,9 @@ def test_verify_on_a_pipe_is_a_line_for_each_check_and_then_the_summary(llmops, 
     steps, end = ran.out.split("\n\n", 1)
     notes = [line for line in steps.splitlines() if line.startswith("note")]
     checks = steps.splitlines()[len(notes) :]
-    assert notes[-1].startswith("note  one check every 1,000 ms until 3 in a row are healthy")
+    assert notes[-1].startswith("note  one check every 1 s until 3 in a row are healthy")
     assert len(checks) >= 2
-    assert all(re.fullmatch(r"\d\d:\d\d:\d\d  critical  [\d,]+ calls, [\d,]+ failed", line) for line in checks)
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d  critical  [\d,]+ calls, [\d,]+ failed(; .+)?", line) for line in checks)
     assert len(set(checks)) == len(checks)
     assert end.startswith("CRITICAL  not recovered yet\n")
     assert not any(line in end for line in checks)

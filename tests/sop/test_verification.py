@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmops_cli.evidence import Thresholds
+from llmops_cli.evidence import Span, Thresholds
 from llmops_cli.knowledge.sentences import sentence
 from llmops_cli.report import (
     Check,
@@ -18,7 +18,10 @@ from llmops_cli.report import (
     StatusData,
     TokenSummary,
 )
-from llmops_cli.sop.verification import Verification, minute_verdict, scorecard
+from llmops_cli.sop.remaining import known, remains
+from llmops_cli.sop.verification import Evidence, Verification, judge, minute_verdict, scorecard
+
+from .records import BEFORE, MINUTE, NOW, four_apps, judged, rating, seen
 
 T0 = datetime(2025, 7, 9, 14, 30, tzinfo=UTC)
 LETTERS = {"o": "ok", "w": "warning", "c": "critical", "u": "unknown"}
@@ -125,9 +128,11 @@ def minute(calls, failures, family, verdict="ok"):
     [
         (40, 40, "server_error", "critical"),
         (40, 8, "rate_limit_requests", "critical"),
-        (40, 1, "server_error", "ok"),
-        (400, 4, "timeout", "ok"),
-        (40, 20, "bad_request", "ok"),
+        (400, 12, "server_error", "warning"),
+        (40, 1, "server_error", "unknown"),
+        (400, 4, "timeout", "unknown"),
+        (400, 3, "timeout", "ok"),
+        (40, 20, "bad_request", "critical"),
         (40, 0, "", "ok"),
     ],
 )
@@ -138,3 +143,72 @@ def test_a_minute_in_which_many_calls_fail_is_not_healthy(calls, failures, famil
 @pytest.mark.parametrize("verdict", ["warning", "critical", "unknown"])
 def test_a_minute_is_never_better_than_its_status(verdict):
     assert minute_verdict(minute(40, 0, "", verdict), Thresholds()) == verdict
+
+
+WATCH = Span(NOW.end_ms, NOW.end_ms + MINUTE)
+QWEN_MAX = (None, "qwen-max", None)
+FAILING = {"fail_every": 6, "error": "server_error"}
+MODERATED = {"fail_every": 6, "error": "content_moderation"}
+SLOW = {"slow_every": 2, "slow": 4_000}
+
+
+def story(ill, after, minutes=1, per_minute=10):
+    """A quiet quarter of an hour, one in which qwen-max is `ill`, and then some minutes in which it is `after`."""
+    end_ms = NOW.end_ms + minutes * MINUTE
+    return (
+        four_apps(BEFORE.start_ms, NOW.start_ms, per_minute)
+        + four_apps(NOW.start_ms, NOW.end_ms, per_minute, special={QWEN_MAX: ill})
+        + four_apps(NOW.end_ms, end_ms, per_minute, special={QWEN_MAX: after})
+    )
+
+
+def watched(log, minutes=1):
+    """The verdict of `verify` on the last of some minutes after the incident, and why."""
+    incidents = known(seen(log), judged(log).incidents)
+    so_far = Span(NOW.end_ms, NOW.end_ms + minutes * MINUTE)
+    newest = Span(so_far.end_ms - MINUTE, so_far.end_ms)
+    evidence = Evidence(judged(log, newest, None), judged(log, so_far, BEFORE), seen(log, so_far, BEFORE))
+    return judge(evidence, incidents, Thresholds())
+
+
+@pytest.mark.parametrize("ill", [FAILING, MODERATED, SLOW, {"per_minute": 2}])
+def test_an_incident_that_goes_on_is_never_healthy(ill):
+    verdict, why = watched(story(ill, ill))
+    assert verdict in {"warning", "critical"}
+    assert "qwen-max" in sentence(why)
+    assert "?" not in sentence(why)
+
+
+@pytest.mark.parametrize("ill", [FAILING, MODERATED, SLOW, {"per_minute": 2}])
+def test_an_incident_that_is_gone_is_healthy(ill):
+    assert watched(story(ill, {}, minutes=3), minutes=3) == ("ok", None)
+
+
+def test_an_incident_whose_scope_has_no_calls_is_not_known_to_be_gone():
+    log = [one for one in story(FAILING, {}) if one.time_ms < NOW.end_ms or one.model != "qwen-max"]
+    assert watched(log)[0] != "ok"
+
+
+def test_few_calls_show_neither():
+    log = story({"fail_every": 10, "error": "server_error"}, {}, per_minute=2)
+    assert watched(log)[0] == "unknown"
+
+
+@pytest.mark.parametrize(("bad", "verdict"), [(2, "warning"), (0, "ok")])
+def test_bad_ratings_are_gone_when_ratings_say_so(bad, verdict):
+    log = story({}, {})
+    log += [rating(BEFORE.start_ms + n * 15_000, down=False) for n in range(60)]
+    log += [rating(NOW.start_ms + n * 15_000, down=n % 2 == 0) for n in range(60)]
+    log += [rating(NOW.end_ms + n * 2_000, down=bool(bad) and n % bad == 0) for n in range(30)]
+    incidents = known(seen(log), judged(log).incidents)
+    assert [one.incident.type for one in incidents] == ["negative_feedback"]
+    severity, _ = remains(incidents[0], seen(log, WATCH, BEFORE), Thresholds())
+    assert (severity == "ok") == (verdict == "ok")
+
+
+def test_without_a_known_incident_the_baseline_tells():
+    log = four_apps(BEFORE.start_ms, NOW.end_ms, 30) + four_apps(
+        NOW.end_ms, NOW.end_ms + 3 * MINUTE, 30, special={QWEN_MAX: SLOW | {"slow": 9_000}}
+    )
+    assert judged(log).incidents == ()
+    assert watched(log, minutes=3)[0] in {"warning", "critical"}
