@@ -177,12 +177,24 @@ def assessed(question: Question, source: CallSource, seen: Observation) -> Statu
 
     thresholds, options, limits = question.settings.thresholds, next_options(question), limits_of(question, seen)
     seen = judged(seen, source.newest_ms())
-    data = assess(seen, limits, thresholds, next_options=options)
+    data = _narrowed(assess(seen, limits, thresholds, next_options=options), seen)
     slow = [_since_slow(question, source, seen, one) for one in data.incidents if one.type == "latency"]
     if not slow:
         return data
     with_p95 = replace(seen, slow=tuple(slow), own=seen.own and replace(seen.own, slow=tuple(slow)))
-    return assess(with_p95, limits, thresholds, next_options=options)
+    return _narrowed(assess(with_p95, limits, thresholds, next_options=options), seen)
+
+
+def _narrowed(data: StatusData, seen: Observation) -> StatusData:
+    """Say what a verdict is about: what is critical of a part may be a warning of the whole."""
+    from llmops_cli.knowledge.sentences import scope_text  # noqa: PLC0415 - with the rules, only when something is asked
+    from llmops_cli.sop.ledger import asked  # noqa: PLC0415 - likewise
+
+    scope = asked(seen.filters)
+    if not scope or not data.incidents:
+        return data
+    values = {**data.headline.values, "asked": scope_text(scope)}
+    return replace(data, headline=replace(data.headline, values=values))
 
 
 def _since_slow(question: Question, source: CallSource, seen: Observation, incident: Incident) -> Slice:

@@ -44,7 +44,7 @@ def recover(
         return 0
     if runbook is not None:
         return _print_runbook(runbook, ctx.params["output"], lang)
-    from llmops_cli.sop.recovery import plan, throttled  # noqa: PLC0415
+    from llmops_cli.sop.recovery import left_out, plan, throttled  # noqa: PLC0415
 
     question = ask()
     with open_source(question) as source:
@@ -53,7 +53,8 @@ def recover(
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
         replays = _replays(question, source, seen, throttled(status.incidents))
         data = plan(status.incidents, status.water_levels, next_options=next_options(question), replays=replays)
-        return question.emit(report("recover", question, source, seen.window, data), lang=lang)
+        notes = left_out(status.incidents, replays)
+        return question.emit(report("recover", question, source, seen.window, data, *notes), lang=lang)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from llmops_cli.sop.causes import compared, excess_failures, find_causes
 from llmops_cli.sop.commandline import command, option, scope_options
 from llmops_cli.sop.finding import named
 from llmops_cli.sop.inside import since_text
+from llmops_cli.sop.ledger import asked
 from llmops_cli.sop.measured import Counts, Measured, scale_of
 
 JOINED = " × "
@@ -49,7 +50,7 @@ def drill(
         causes=causes,
         excess_failures=round(excess_failures(data)),
         paste=_paste(observation, causes),
-        next=_next(causes, observation.filters, next_options),
+        next=_next(causes, by, observation.filters, next_options),
     )
 
 
@@ -66,7 +67,10 @@ def telling_dimension(observation: Observation, causes: Sequence[CauseRow] | Non
         named = tuple(causes[0].drivers[0].where)
     if causes and causes[0].measure == "negative" and named:
         return named[-1]  # an app's modules tell more than the app
-    return named[0] if len(named) == 1 else _most_telling(data, named or DIMENSIONS)
+    narrowed = asked(observation.filters)
+    free = [name for name in named or DIMENSIONS if name not in narrowed]
+    free = free or [name for name in DIMENSIONS if name not in narrowed] or ["error_code"]
+    return free[0] if len(free) == 1 else _most_telling(data, free)
 
 
 def _most_telling(data: Measured, dimensions: Sequence[str]) -> str:
@@ -247,19 +251,25 @@ def _scope(where: Mapping[str, str], filters: Filters) -> str:
     return named(where, filters) if where or filters else ""
 
 
-def _next(causes: Sequence[CauseRow], filters: Filters, next_options: str) -> tuple[str, ...]:
+def _next(causes: Sequence[CauseRow], by: tuple[str, ...], filters: Filters, next_options: str) -> tuple[str, ...]:
+    """Give the commands that go on from here: never the one that was just asked, nor a table of one row."""
+    just_asked = command("drill", *scope_options({}, filters), *_by(*by), options=next_options)
     commands = []
     for row in causes[:2]:
         options = scope_options(row.where, filters)
-        missing = [name for name in DIMENSIONS if name not in row.where]
+        missing = [name for name in DIMENSIONS if name not in {**asked(filters), **row.where}]
         commands.append(command("status", *options, options=next_options))
         if row.measure == "failures":
-            commands.append(command("drill", *options, "--by", "error_code", options=next_options))
+            commands.append(command("drill", *options, *_by("error_code"), options=next_options))
         elif missing:
-            commands.append(command("drill", *options, "--by", missing[0], options=next_options))
+            commands.append(command("drill", *options, *_by(missing[0]), options=next_options))
         if is_rate_limit(row.family):
             model = option("model", row.where["model"]) if row.where.get("model") else ()
             commands.append(command("quota", *model, options=next_options))
         if row.family:
             commands.append(command("recover", "--runbook", row.family))
-    return tuple(dict.fromkeys(commands))
+    return tuple(one for one in dict.fromkeys(commands) if one != just_asked)
+
+
+def _by(*dimensions: str) -> tuple[str, ...]:
+    return tuple(word for name in dimensions for word in ("--by", name))

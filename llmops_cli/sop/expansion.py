@@ -44,6 +44,8 @@ class _Seen:
     calls: int
     requests_refused: int
     tokens_refused: int
+    bursts: int
+    first_refused_ms: int | None
     hit: tuple[str, ...]
     peak_rpm: int | None
     peak_tpm: int | None
@@ -95,7 +97,7 @@ def expansion_fields(
         "failures": seen.refused,
         "failure_rate": seen.refused / seen.calls if seen.calls else None,
         "request_ids": list(dict.fromkeys(i for i in request_ids if i))[:MAX_REQUEST_IDS],
-        "business_impact": _impact(impact, seen, current, since, lang),
+        "business_impact": _impact(impact, seen, current, _beginning(seen, since, observation), lang),
         "contact": contact,
     }
     for half in ("rpm", "tpm"):
@@ -139,6 +141,7 @@ def _seen(observation: Observation, quota_rows: Sequence[QuotaRow], model: str, 
     requests = sum(cell.calls for cell in cells if families.get(id(cell)) in REQUEST_FAMILIES)
     tokens = sum(cell.calls for cell in cells if families.get(id(cell)) in TOKEN_FAMILIES)
     hit: Counter[str] = Counter()
+    limited = REQUEST_FAMILIES | TOKEN_FAMILIES
     for cell in cells:
         if not requests + tokens or families.get(id(cell)) in REQUEST_FAMILIES | TOKEN_FAMILIES:
             hit[f"{cell.where.app}/{cell.where.module}"] += cell.calls
@@ -153,6 +156,8 @@ def _seen(observation: Observation, quota_rows: Sequence[QuotaRow], model: str, 
         calls=demand.calls if demand else sum(cell.calls for cell in cells),
         requests_refused=requests,
         tokens_refused=tokens,
+        bursts=sum(cell.calls for cell in cells if families.get(id(cell)) == "rate_limit_burst"),
+        first_refused_ms=min((cell.first_ms for cell in cells if families.get(id(cell)) in limited), default=None),
         hit=tuple(name for name, _ in hit.most_common()),
         peak_rpm=rpm,
         peak_tpm=tpm,
@@ -237,11 +242,17 @@ def _reason(seen: _Seen, current: Mapping[str, int | None], wanted: Mapping[str,
         "what": " + ".join(half.upper() for half in raised),
         "margin": MARGIN - 1,
     }
+    pairs = ((seen.peak_rpm, current["rpm"]), (seen.peak_tpm, current["tpm"]))
+    levels = [peak / limit for peak, limit in pairs if peak and limit]
+    if seen.refused and levels and max(levels) < 1:
+        burst = seen.bursts > seen.refused / 2
+        values["level"] = max(levels)
+        return sentence(Message("expand.reason_burst" if burst else "expand.reason_below", values), lang)
     return sentence(Message("expand.reason_refused" if seen.refused else "expand.reason_growth", values), lang)
 
 
 def _impact(
-    impact: str | None, seen: _Seen, current: Mapping[str, int | None], since: datetime | None, lang: str
+    impact: str | None, seen: _Seen, current: Mapping[str, int | None], beginning: Mapping[str, str | None], lang: str
 ) -> str | None:
     """Say what the engineer knows, then who is hit, how much, and since when."""
     peaks = ((seen.peak_rpm, current["rpm"]), (seen.peak_tpm, current["tpm"]))
@@ -253,12 +264,22 @@ def _impact(
         "rate": seen.refused / seen.calls if seen.calls else None,
         "who": who,
         "more": more,
-        "since": None if since is None else since.isoformat(" ", "seconds"),
+        **beginning,
         "level": max(levels, default=None),
     }
     if seen.refused:
         return with_impact(impact, Message("expand.impact", values), lang)
     return with_impact(impact, Message("expand.impact_near", values) if seen.calls else None, lang)
+
+
+def _beginning(seen: _Seen, since: datetime | None, observation: Observation) -> dict[str, str | None]:
+    """Say when refusals began: the first one, and when demand rose where that came before; older ones as known."""
+    window, first_ms = observation.window, seen.first_refused_ms
+    if since is None or first_ms is None or since < window.at(window.span.start_ms):
+        return {"since": None if since is None else since.isoformat(" ", "seconds"), "rose": None}
+    first = window.at(first_ms)
+    rose = since.isoformat(" ", "seconds") if (first - since).total_seconds() >= 1 else None
+    return {"since": first.isoformat(" ", "seconds"), "rose": rose}
 
 
 def with_impact(impact: str | None, shown: Message | None, lang: str) -> str | None:

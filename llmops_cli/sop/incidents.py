@@ -9,8 +9,8 @@ from llmops_cli.evidence import DIMENSIONS, Message, Observation, Thresholds
 from llmops_cli.knowledge.sentences import duration_text, scope_text
 from llmops_cli.report import Incident, QuotaRow
 from llmops_cli.sop import failures, feedback, latency, levels, traffic
-from llmops_cli.sop.finding import Finding, clock, compatible, contains
-from llmops_cli.sop.ledger import Ledger
+from llmops_cli.sop.finding import Finding, clock, compatible, contains, named
+from llmops_cli.sop.ledger import Ledger, asked
 from llmops_cli.sop.steps import next_steps, refuting_step
 
 SAME_START_MS = 150_000
@@ -137,7 +137,7 @@ def _incident(ledger: Ledger, finding: Finding, next_options: str) -> Incident:
     window, filters = ledger.window, ledger.observation.filters
     driver = finding.drivers[0].where if finding.drivers else {}
     values: dict[str, str | int | float | None] = {
-        "scope": scope_text(finding.scope),
+        "scope": named(finding.scope, filters),
         "driver": scope_text(driver) if driver else None,
         "model": finding.scope.get("model"),
         **finding.values,
@@ -152,7 +152,7 @@ def _incident(ledger: Ledger, finding: Finding, next_options: str) -> Incident:
         severity=finding.severity,
         started_at=None if finding.started_ms is None else window.at(finding.started_ms),
         started_before=None if finding.started_before_ms is None else window.at(finding.started_before_ms),
-        scope=dict(finding.scope),
+        scope=dict(finding.scope) or asked(filters),  # "everything" is never a part of it
         drivers=finding.drivers,
         evidence=tuple(evidence),
         hypothesis=Message(f"hypothesis.{other}" if other else f"incident.{finding.type}.hypothesis", values),

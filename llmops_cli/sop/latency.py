@@ -8,13 +8,16 @@ from statistics import median
 from llmops_cli.evidence import Message, Severity, Slice
 from llmops_cli.knowledge.thresholds import LATENCY_DISPERSION, LONGER_ANSWERS, SLOW_SHARE, USUAL_SLOW_SHARE
 from llmops_cli.sop.finding import Finding
-from llmops_cli.sop.ledger import Ledger
+from llmops_cli.sop.ledger import Ledger, asked
 from llmops_cli.sop.onset import LOOK_BACK, began, known_from, moments
 from llmops_cli.sop.rises import Bar, Rise, rises
+from llmops_cli.sop.significance import share_likelihood
 
 _PREFER = ("model", "app", "module", "workspace")
 LEAST_SCORE = 18.0
 """After `LATENCY_DISPERSION`: as much evidence as failures need, and half of it again."""
+LEAST_CONTRAST = 8.0
+"""Against the baseline's own answers: chance does this in one of 3,000 comparisons."""
 LEAST_ANSWERS = 100
 """Fewer answers than this do not show a p95."""
 
@@ -34,8 +37,18 @@ def find(ledger: Ledger) -> list[Finding]:
         least_score=ledger.strictness * LEAST_SCORE,
         prefer=_PREFER,
     )
-    found = [_finding(ledger, rise) for rise in rises(ledger.answers, bar, ledger.first_now, has_baseline=has_baseline)]
+    found = [
+        _finding(ledger, rise)
+        for rise in rises(ledger.answers, bar, ledger.first_now, has_baseline=has_baseline)
+        if not rise.before_trials or _contrast(rise) >= ledger.strictness * LEAST_CONTRAST
+    ]
     return found or _absolute(ledger)
+
+
+def _contrast(rise: Rise) -> float:
+    """Log-likelihood ratio of two shares against one common share: a p95 of few answers is a guess itself."""
+    apart = share_likelihood(rise.hits, rise.trials) + share_likelihood(rise.before_hits, rise.before_trials)
+    return apart - share_likelihood(rise.hits + rise.before_hits, rise.trials + rise.before_trials)
 
 
 def _finding(ledger: Ledger, rise: Rise) -> Finding:
@@ -92,7 +105,8 @@ def _percentiles(ledger: Ledger, scope: Mapping[str, str]) -> list[Message]:
 
 
 def _measured(ledger: Ledger, scope: Mapping[str, str]) -> Slice | None:
-    return next((one for one in ledger.observation.slow if dict(one.where) == dict(scope)), None)
+    scope = dict(scope) or asked(ledger.observation.filters)
+    return next((one for one in ledger.observation.slow if dict(one.where) == scope), None)
 
 
 def _longer(ledger: Ledger, scope: Mapping[str, str]) -> list[Message]:

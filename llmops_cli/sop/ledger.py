@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from llmops_cli.evidence import DIMENSIONS, Cell, Observation, Span, Thresholds, Where
+from llmops_cli.evidence import DIMENSIONS, Cell, Filters, Observation, Span, Thresholds, Where
 from llmops_cli.knowledge.errors import classify
 
 MOST_SLOTS_BETWEEN = 120
@@ -68,6 +68,11 @@ class Tally:
 def inside(where: Where, scope: Mapping[str, str]) -> bool:
     """Whether a combination lies in a scope."""
     return all(getattr(where, dimension) == value for dimension, value in scope.items())
+
+
+def asked(filters: Filters) -> dict[str, str]:
+    """Give the scope that a question was narrowed to: the dimensions that may have one value only."""
+    return {name: values[0] for name in DIMENSIONS if len(values := getattr(filters, name)) == 1}
 
 
 def total(rows: Iterable[Row], slots: int) -> Row:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from llmops_cli.evidence import Cell, Message
 from llmops_cli.knowledge.thresholds import TRAFFIC_DISPERSION
-from llmops_cli.report import QuotaRow
+from llmops_cli.report import Level, QuotaRow
 from llmops_cli.sop.drivers import Measure, drivers
 from llmops_cli.sop.finding import Finding, clock
 from llmops_cli.sop.ledger import Ledger, inside
@@ -24,6 +25,7 @@ BEFORE_REFUSALS_MS = 600_000
 LEAST_GROWTH = 1.15
 """Demand that grew by less has not led to anything."""
 LEAST_SCORE = 6.0
+MINUTE_MS = 60_000
 LAG_MS = 300_000
 """Time right before the first refusal that may belong to the rise already."""
 
@@ -43,13 +45,13 @@ def _carried(ledger: Ledger, row: QuotaRow) -> bool:
 def _finding(ledger: Ledger, row: QuotaRow) -> Finding:
     scope = {"model": row.model} if row.workspace is None else {"model": row.model, "workspace": row.workspace}
     by_tokens = (row.tpm.level or 0.0) > (row.rpm.level or 0.0)
-    peak_ms = next(d.peak_ms for d in ledger.observation.demand if (d.model, d.workspace) == (row.model, row.workspace))
+    peak_ms = _peak_ms(ledger, row)
     started_ms = demand_rose(ledger, scope, "tokens" if by_tokens else "calls", ledger.span.end_ms)
     evidence = [
         Message(
             "evidence.water_level", {"level": row.level, "at": None if by_tokens else clock(ledger.window, peak_ms)}
         ),
-        *_busiest(ledger, row, tokens=by_tokens),
+        *_busiest(ledger, row, peak_ms, tokens=by_tokens),
     ]
     if row.exhausted_at is not None:
         at_ms = round(row.exhausted_at.timestamp() * 1000)
@@ -70,6 +72,8 @@ def _finding(ledger: Ledger, row: QuotaRow) -> Finding:
 
 def explain(ledger: Ledger, finding: Finding, rows: Sequence[QuotaRow]) -> Finding:
     """Complete refusals by a rate limit: the resource, the limit, the beginning of the demand, and who drives it."""
+    peaks = {(row.model, row.workspace): _since(ledger, row, finding.since_ms) for row in rows}
+    rows = [row for row, _ in peaks.values()]
     finding = replace(finding, scope=_resource(ledger, finding, rows))
     burst = finding.type == "rate_limit_burst"
     measure: Measure = "tokens" if finding.type == "rate_limit_tokens" else "calls"
@@ -77,11 +81,12 @@ def explain(ledger: Ledger, finding: Finding, rows: Sequence[QuotaRow]) -> Findi
     evidence = list(finding.evidence)
     hypothesis = finding.hypothesis
     if row is not None:
-        evidence[1:1] = _busiest(ledger, row, tokens=measure == "tokens", burst=burst)
+        peak_ms = peaks[row.model, row.workspace][1]
+        evidence[1:1] = _busiest(ledger, row, peak_ms, tokens=measure == "tokens", burst=burst)
         level = (row.tpm if measure == "tokens" else row.rpm).level
         if level is None:
             evidence.append(Message("evidence.limit_unknown", {"model": row.model}))
-        elif level < FULL and not burst and not _tokens_hidden(finding):
+        elif level < FULL and not burst and not _tokens_hidden(finding) and not _only_a_part(ledger, row):
             evidence.append(Message("evidence.limit_not_reached", {"level": level}))
             hypothesis = "limit_elsewhere"
     # Bursts are refused at once; minutes only once the minute, or the platform's reserve, is used up.
@@ -112,6 +117,12 @@ def _first_refused(ledger: Ledger, finding: Finding, rose_ms: int) -> int:
 def _tokens_hidden(finding: Finding) -> bool:
     """Whether so many calls were refused, with 0 tokens logged, that a token level says little."""
     return finding.type == "rate_limit_tokens" and finding.failures > 0.3 * finding.calls
+
+
+def _only_a_part(ledger: Ledger, row: QuotaRow) -> bool:
+    """Whether the question left out some of the demand that this log has on a resource."""
+    filters = ledger.observation.filters
+    return bool(filters.app or filters.module or (filters.workspace and row.workspace is None))
 
 
 def _row(rows: Sequence[QuotaRow], scope: Mapping[str, str]) -> QuotaRow | None:
@@ -145,14 +156,48 @@ def _resource(ledger: Ledger, finding: Finding, rows: Sequence[QuotaRow]) -> Map
     return finding.scope
 
 
-def _busiest(ledger: Ledger, row: QuotaRow, *, tokens: bool, burst: bool = False) -> list[Message]:
-    demand = next(d for d in ledger.observation.demand if (d.model, d.workspace) == (row.model, row.workspace))
+def _peak_ms(ledger: Ledger, row: QuotaRow) -> int:
+    return next(d.peak_ms for d in ledger.observation.demand if (d.model, d.workspace) == (row.model, row.workspace))
+
+
+def _since(ledger: Ledger, row: QuotaRow, since_ms: int) -> tuple[QuotaRow, int]:
+    """Measure a resource over the whole time of an incident, which may have begun before the window; and its peak, ms.
+
+    What lies before the window is known by its buckets: minutes begin with one of them, and of longer buckets only
+    the mean is known, so that a level is never too high.
+    """
+    peak_ms = _peak_ms(ledger, row)
+    if since_ms >= ledger.span.start_ms:
+        return row, peak_ms
+    scope = {"model": row.model} if row.workspace is None else {"model": row.model, "workspace": row.workspace}
+    length = max(MINUTE_MS, ledger.observation.bucket_ms)
+    calls: Counter[int] = Counter()
+    tokens: Counter[int] = Counter()
+    for cell in ledger.within(scope):
+        # The minute before the first refusal is the one that led to it.
+        if cell.bucket_ms >= since_ms - length and ledger.on_timeline(cell) is not None:
+            calls[cell.bucket_ms // length] += cell.calls
+            tokens[cell.bucket_ms // length] += cell.total_tokens
+    minute, most = max(calls.items(), key=lambda item: item[1], default=(0, 0))
+    rpm = _at_least(row.rpm, most * MINUTE_MS // length)
+    tpm = _at_least(row.tpm, max(tokens.values(), default=0) * MINUTE_MS // length)
+    level = max((one.level for one in (rpm, tpm) if one.level is not None), default=None)
+    return replace(row, rpm=rpm, tpm=tpm, level=level), peak_ms if rpm is row.rpm else minute * length
+
+
+def _at_least(level: Level, peak: int) -> Level:
+    if peak <= level.peak:
+        return level
+    return replace(level, peak=peak, level=peak / level.limit if level.limit else None)
+
+
+def _busiest(ledger: Ledger, row: QuotaRow, peak_ms: int, *, tokens: bool, burst: bool = False) -> list[Message]:
     level, unit = (row.tpm, "tpm") if tokens else (row.rpm, "rpm")
     values: dict[str, str | int | float | None] = {
         "peak": level.peak,
         "limit": level.limit,
         "source": row.limit_source if level.limit is not None else None,
-        "at": None if tokens else clock(ledger.window, demand.peak_ms),
+        "at": None if tokens else clock(ledger.window, peak_ms),
     }
     found = [Message(f"evidence.busiest_minute_{unit}", values)]
     if burst:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import combinations
@@ -61,7 +61,7 @@ def water_levels(observation: Observation, limits: Sequence[Limit], thresholds: 
     A workspace without a limit of its own is measured against its account's ("account, …"): the part it takes of it.
     """
     known = {(limit.model, limit.workspace): limit for limit in limits}
-    throttled = _throttled(observation)
+    refused = _refused(observation)
     series = _series(observation)
     rows = []
     for one in observation.demand:
@@ -71,7 +71,7 @@ def water_levels(observation: Observation, limits: Sequence[Limit], thresholds: 
                 one,
                 limit,
                 source,
-                throttled=throttled.get((one.model, one.workspace), 0),
+                throttled=refused[one.model, one.workspace].total(),
                 thresholds=thresholds,
                 exhausted_at=_exhausted_at(observation, one, limit, series),
             )
@@ -96,7 +96,8 @@ def quota(
     steps: list[str] = []
     for row in high[:1]:
         scope = {"model": row.model, **({"workspace": row.workspace} if row.workspace else {})}
-        kind = "water_level" if row.throttled == 0 else "rate_limit_requests"
+        refused = _refused(observation)[row.model, row.workspace]
+        kind = refused.most_common(1)[0][0] if refused else "water_level"
         steps += [step for step in next_steps(kind, scope, {}, next_options) if not step.startswith("llmops quota")]
     bursts = any((second.level or 0.0) > 1 for row in rows for second in (row.rps, row.tps))
     coverage = Message("note.lower_bound_seconds" if bursts else "note.lower_bound")
@@ -108,19 +109,20 @@ def own_limit(row: QuotaRow) -> bool:
     return row.limit_source != "unknown" and not row.limit_source.startswith("account, ")
 
 
-def _throttled(observation: Observation) -> Counter[Key]:
-    counts: Counter[Key] = Counter()
-    limited: dict[tuple[int | None, str, str], bool] = {}
+def _refused(observation: Observation) -> Mapping[Key, Counter[str]]:
+    """Count the calls that each resource was refused, by the type of their limit."""
+    counts: Mapping[Key, Counter[str]] = defaultdict(Counter)
+    families: dict[tuple[int | None, str, str], str] = {}
     for cell in observation.cells:
         period, _, where, status, code, message, calls, *_ = cell
         if period != "now" or (status == 200 and not code):
             continue
         kind = status, code, message
-        if kind not in limited:
-            limited[kind] = is_rate_limit(family_of(cell))
-        if limited[kind]:
-            counts[where.model, None] += calls
-            counts[where.model, where.workspace] += calls
+        if kind not in families:
+            families[kind] = family_of(cell)
+        if is_rate_limit(families[kind]):
+            counts[where.model, None][families[kind]] += calls
+            counts[where.model, where.workspace][families[kind]] += calls
     return counts
 
 

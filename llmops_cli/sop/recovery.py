@@ -9,12 +9,13 @@ Sources: https://help.aliyun.com/zh/model-studio/rate-limiting-best-practices (r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmops_cli.evidence import Message
 from llmops_cli.knowledge.sentences import phrase, scope_text
-from llmops_cli.report import Action, Incident, QuotaRow, RecoverData, Replay
+from llmops_cli.report import Action, Incident, QuotaRow, RecoverData, Replay, Waits
 from llmops_cli.sop.commandline import command, option, scope_options
 from llmops_cli.sop.steps import LIMITED
 
@@ -24,6 +25,8 @@ Replays = Mapping[tuple[str, str | None], Replay]
 
 ROOM_LEFT = 0.5
 """A model below half of its limit can take over calls of another."""
+ENOUGH_ROOM = 0.5
+"""A model that could take over a smaller part of the calls above the limit is no way out."""
 HELPS = 0.5
 """Throttling that avoids less than this part of the refusals does not end an incident."""
 ACTIONS: Mapping[str, tuple[str, ...]] = {
@@ -77,7 +80,21 @@ def plan(
         verify = _Case(incidents[0], quota_rows, next_options, {}).action("verify")
         actions.update({("verify",): verify} if verify else {})
     runbook = (incidents[0].runbook or incidents[0].type) if incidents else None
+    cases = (_Case(incident, quota_rows, next_options, replays or {}) for incident in incidents)
+    incidents = [_without_throttle(case.incident) if case.worsens else case.incident for case in cases]
     return RecoverData(tuple(incidents), tuple(actions.values()), runbook)
+
+
+def left_out(incidents: Sequence[Incident], replays: Replays) -> tuple[Message, ...]:
+    """Say where throttling is no step of the plan, as its replay refuses more calls than were refused without it."""
+    cases = [_Case(one, (), "", replays) for one in incidents if "throttle" in ACTIONS.get(one.type, ())]
+    worse = {case.resource: case.worse for case in cases if case.worsens}
+    return tuple(worse.values())
+
+
+def _without_throttle(incident: Incident) -> Incident:
+    kept = tuple(line for line in incident.next if not line.startswith(command("recover", "throttle")))
+    return replace(incident, next=kept)
 
 
 def throttled(incidents: Sequence[Incident]) -> tuple[tuple[str, str | None], ...]:
@@ -125,9 +142,28 @@ class _Case:
         own, others = HELPS * replay.refused_before, HELPS * replay.others_before
         return 0 < replay.refused_before >= replay.refused_after + own or 0 < others >= replay.others_after
 
+    @property
+    def worsens(self) -> bool:
+        """Whether throttling would refuse more calls than were refused without it."""
+        found = self.replay
+        return found is not None and not self.helps and found.refused_after > found.refused_before
+
+    @property
+    def worse(self) -> Message:
+        """Why throttling is left out."""
+        found = self.replay or Replay(0, 0, 0, Waits(0, 0, 0))
+        values: dict[str, str | int | float | None] = {
+            "model": self.model or None,
+            "before": found.refused_before,
+            "after": found.refused_after,
+        }
+        return Message("recovery.throttle.worse", values)
+
     def names(self) -> Sequence[str]:
         """Return the actions for this type of incident; throttling that does not help gives way to what makes room."""
         names = ACTIONS.get(self.incident.type, ("read_runbook",))
+        if self.worsens:
+            return tuple(name for name in names if name != "throttle")
         if "throttle" in names and not self.helps:
             return (*(name for name in names if name != "throttle"), "throttle")
         return names
@@ -207,13 +243,23 @@ class _Case:
         return max(rows, key=lambda row: (row.level or 0.0, row.workspace is None), default=None)
 
     def _models_with_room(self) -> str:
-        """Name the other models in use that are far from their limits, the emptiest first."""
-        room = sorted(
-            (row.level, row.model)
+        """Name the other models in use that are far from their limits and their room, calls per minute: most first.
+
+        One that could take over less than half of what is too much is left out.
+        """
+        own = self._row()
+        excess = own.rpm.peak - own.rpm.limit if own is not None and own.rpm.limit else 0.0
+        room = {
+            row.model: math.floor(row.rpm.limit - row.rpm.peak)
             for row in self.quota_rows
-            if row.workspace is None and row.level is not None and row.level < ROOM_LEFT and row.model != self.model
-        )
-        return ", ".join(model for _, model in room[:3])
+            if row.workspace is None
+            and row.model != self.model
+            and row.level is not None
+            and row.level < ROOM_LEFT
+            and row.rpm.limit is not None
+        }
+        most = sorted((-calls, model) for model, calls in room.items() if calls > 0 and calls >= ENOUGH_ROOM * excess)
+        return ", ".join(f"{model} {-calls:,}" for calls, model in most[:3])
 
     def scope_words(self) -> Iterator[str]:
         """Yield the incident's scope as options."""

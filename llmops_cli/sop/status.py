@@ -20,6 +20,7 @@ from llmops_cli.report import (
     StatusData,
     TokenSummary,
 )
+from llmops_cli.sop.commandline import command, scope_options
 from llmops_cli.sop.finding import clock, named
 from llmops_cli.sop.incidents import incidents
 from llmops_cli.sop.quota import water_levels
@@ -58,6 +59,7 @@ def assess(
         baseline=_baseline(observation),
         feedback_series=_feedback_series(observation),
         headline=_headline(observation, verdict, found, thresholds),
+        levels_command=command("quota", *scope_options({}, observation.filters), options=next_options),
     )
 
 
@@ -169,8 +171,9 @@ def _headline_of(observation: Observation, first: Incident) -> Message:
         return Message("headline.mixed", first.evidence[0].values)
     since = first.started_at
     for_ms = None if since is None else observation.window.span.end_ms - round(since.timestamp() * 1000)
+    came_back = any(message.id == "evidence.traffic_back" for message in first.evidence)
     return Message(
-        f"incident.{first.type}.headline",
+        "headline.traffic_back" if came_back else f"incident.{first.type}.headline",
         {
             "scope": named(first.scope, observation.filters),
             "since": None if for_ms is None else clock(observation.window, observation.window.span.end_ms - for_ms),

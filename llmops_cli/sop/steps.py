@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from llmops_cli.evidence import Filters
+from llmops_cli.evidence import DIMENSIONS, Filters
 from llmops_cli.sop.commandline import command, option, scope_options
+from llmops_cli.sop.ledger import asked
 
 LIMITED = ("rate_limit_requests", "rate_limit_tokens", "rate_limit_burst", "water_level")
 """Incidents of a rate limit: they have a model, and answers of their own."""
+
+_TRAFFIC = ("traffic_drop", "traffic_surge")
 
 REPORTED = ("capacity", "server_error", "timeout", "latency")
 """Incidents that are most likely the service's own: the way goes on to support."""
@@ -40,8 +44,8 @@ def next_steps(
         ]
     elif kind == "capacity" and model:
         steps = [drill, command("recover", "throttle", *model, options=next_options)]
-    elif kind in ("traffic_drop", "traffic_surge"):
-        steps = [drill, command("status", "--baseline", "1d", *where, options=next_options)]
+    elif kind in _TRAFFIC:
+        steps = [drill, _yesterday(scope, next_options, filters)]
     elif kind == "mixed":  # of several families: no runbook is about all of them
         return (drill, command("drill", "--by", "error_code", *where, options=next_options))
     elif kind == "no_data":
@@ -51,6 +55,15 @@ def next_steps(
     if kind in REPORTED:
         steps.append(command("recover", "ticket", "--incident", kind, *where, options=next_options))
     return (*steps, command("recover", "--runbook", kind))
+
+
+def _yesterday(scope: Mapping[str, str], next_options: str, filters: Filters) -> str:
+    """Compare a scope with yesterday, and its siblings beside it: a scope without calls shows nothing by itself."""
+    scope = {**asked(filters), **scope}
+    by = [word for name in scope for word in ("--by", name)]
+    rest = replace(filters, **dict.fromkeys(scope, ()))
+    verb = "drill" if by else "status"
+    return command(verb, *by, "--baseline", "1d", *scope_options({}, rest), options=next_options)
 
 
 _CALLERS = ("drill", "--by", "app", "--by", "module")
@@ -65,8 +78,6 @@ _SHOWN_BY: Mapping[str, tuple[tuple[str, ...], bool]] = {
     "server_error": (_CALLERS, True),
     "timeout": (("status",), True),
     "latency": (("status",), True),
-    "traffic_drop": (("status", "--baseline", "1d"), True),
-    "traffic_surge": (("status", "--baseline", "1d"), True),
     "negative_feedback": (("drill",), False),
     "mixed": (("drill", "--by", "error_code"), True),
 }
@@ -82,7 +93,11 @@ def refuting_step(
     """Give the command whose answer could refute the hypothesis of an incident; None when there is none."""
     if kind in LIMITED and scope.get("model"):
         return command("quota", *option("model", scope["model"]), options=next_options)
+    if kind in _TRAFFIC:
+        return _yesterday(scope, next_options, filters)
     if kind not in _SHOWN_BY:
         return None
     words, scoped = _SHOWN_BY[kind]
+    # Values can be compared only where the question is not narrowed to one of them.
+    filters = replace(filters, **{name: () for name in words if name in DIMENSIONS})
     return command(*words, *scope_options(scope if scoped else {}, filters), options=next_options)

@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from llmops_cli.evidence import Cell, Message, Observation, Thresholds
+from llmops_cli.evidence import Cell, Filters, Message, Observation, Thresholds
 from llmops_cli.knowledge.errors import FAMILIES
 from llmops_cli.knowledge.request import MAX_REQUEST_IDS, TICKET_FIELDS
-from llmops_cli.knowledge.sentences import scope_text, sentence
+from llmops_cli.knowledge.sentences import sentence
 from llmops_cli.report import Incident, QuotaRow
 from llmops_cli.sop.exclusion import Case, Tally, is_bad, of_scope, ruled_out, tally
 from llmops_cli.sop.expansion import from_to, named, with_impact
+from llmops_cli.sop.finding import named as scope_named
 from llmops_cli.sop.steps import LIMITED
 from llmops_cli.sop.trace import error_name
 
@@ -28,6 +29,9 @@ _OPTIONAL = frozenset(
 _OF_FAILURES = frozenset({"failures", "failure_rate", "error_code", "error_message", "errors"})
 _WITHOUT_IDS = frozenset({"traffic_drop", "traffic_surge", "no_data", "water_level", "negative_feedback", "network"})
 """Incidents that no single call shows, or whose calls never reached what gives them an id."""
+
+_NO_FAULT = frozenset({"traffic_drop", "traffic_surge", "negative_feedback", "no_data"})
+"""Incidents that show nothing wrong with the service: its answers are as they were, or it was not asked."""
 
 
 def ticket_fields(
@@ -62,7 +66,7 @@ def ticket_fields(
         "model": scope.get("model") or _most("model", observation, scope, families, lang),
         "workspace": scope.get("workspace") or _most("workspace", observation, scope, families, lang),
         "incident": incident.type if incident else None,
-        "problem": _problem(incident, lang),
+        "problem": _problem(incident, around.filters, lang),
         "started": _started(incident, observation, lang),
         "window": from_to(at, observation.window.span.start_ms, observation.window.span.end_ms),
         "calls": now.calls,
@@ -99,6 +103,8 @@ def chosen(incidents: Sequence[Incident], kind: str | None) -> tuple[Incident | 
     if about is None:
         return None, (Message("ticket.no_incident", {"kind": kind}),)
     notes = [Message("ticket.own_letter")] if about.type in LIMITED else []
+    if about.type in _NO_FAULT:
+        notes.append(Message("ticket.no_fault", {"kind": about.type}))
     others = dict.fromkeys(one.type for one in incidents if one is not about)
     if others and kind is None:
         notes.append(Message("ticket.others", {"kind": about.type, "others": ", ".join(others)}))
@@ -115,10 +121,11 @@ def _missing(fields: Mapping[str, Any], incident: Incident | None) -> tuple[str,
     return tuple(name for name in TICKET_FIELDS if name not in fields and name not in complete)
 
 
-def _problem(incident: Incident | None, lang: str) -> str | None:
+def _problem(incident: Incident | None, filters: Filters, lang: str) -> str | None:
+    """Say what happens, and to what: where filters narrowed the question, it is known of what they let through only."""
     if incident is None:
         return None
-    values = {"scope": scope_text(incident.scope), "since": None, "for": None}
+    values = {"scope": scope_named(incident.scope, filters), "since": None, "for": None}
     return sentence(Message(f"incident.{incident.type}.headline", values), lang)
 
 

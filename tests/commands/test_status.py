@@ -71,3 +71,23 @@ def test_a_pattern_that_no_line_has_is_said_first_and_is_no_incident(llmops, two
     drilled = llmops("drill", "--log", two_models, *WINDOW, *words).out
     assert "no line begins with the header of the pattern" in drilled
     assert llmops("status", "--log", two_models, *WINDOW, *words, "--check").code == 3
+
+
+# --- a question that was narrowed to the sick part --------------------------------------------------------------------
+
+
+def test_a_narrowed_verdict_says_what_it_is_about(llmops, tmp_path):
+    """Everything that was asked for fails, which is not everything."""
+    lines = quiet(NOON_MS - 20 * MINUTE, 35, per_minute=10)
+    lines += quiet(NOON_MS - 20 * MINUTE, 25, per_minute=10, app="desk")
+    broken = {"status": 500, "code": "InternalError", "message": "An internal error has occured."}
+    lines += quiet(NOON_MS + 5 * MINUTE, 10, per_minute=10, app="desk", **broken)
+    log = write(tmp_path / "app.log", lines)
+    data, _ = status(llmops, log, "--app", "desk")
+    (incident,) = data["incidents"]
+    assert incident["scope"] == {"app": "desk"}
+    first = headline(llmops, log, "--app", "desk")
+    assert "everything" not in first
+    assert first.endswith("; judged on app desk alone")
+    assert "alone" not in headline(llmops, log)
+    assert not any("--by app" in step for step in incident["next"])

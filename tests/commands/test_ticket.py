@@ -153,3 +153,25 @@ def test_an_unknown_type_is_one_clear_line(llmops, log):
     ran = llmops("recover", "ticket", "--log", log, "--incident", "server_eror")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == 'error: "server_eror" is not a type of incident\nhint: did you mean server_error?\n'
+
+
+def test_a_filter_is_named_where_it_made_everything(llmops, log):
+    fields = data_of(llmops, log, "--app", "shop", "--model", "qwen-plus")["fields"]
+    assert "everything" not in fields["problem"]
+    assert "shop" in fields["problem"]
+
+
+def test_a_drop_in_traffic_is_said_to_show_no_fault_of_the_service(llmops, tmp_path):
+    lines = quiet(NOON_MS - 15 * MINUTE, 15, per_minute=60) + quiet(NOON_MS, 15, per_minute=4)
+    ran = llmops("recover", "ticket", "--log", write(tmp_path / "app.log", lines), *WINDOW)
+    assert ran.code == 0
+    assert "traffic drop: nothing in this log shows a fault of Model Studio" in ran.err
+
+
+def test_the_command_for_the_other_water_levels_can_be_pasted(llmops, tmp_path):
+    lines = [call(NOON_MS + n * 1_000, model=f"model-{n % 20}") for n in range(600)]
+    log = write(tmp_path / "app.log", lines)
+    ran = llmops("status", "--log", log, *WINDOW)
+    (more,) = (line for line in ran.out.splitlines() if " more: " in line and "quota" in line)
+    assert f"llmops quota --log {log}" in more
+    assert "--since 15m" in more

@@ -292,3 +292,18 @@ def test_every_sentence_exists():
         "ratings paste_failures paste_slow paste_negative paste_demand paste_nothing paste_no_calls"
     )
     assert [name for name in names.split() if phrase(f"drill.{name}") is None] == []
+
+
+def test_the_way_on_is_not_the_question_that_was_asked():
+    cells = traffic(faults=[(lambda where: where.app == "shop", SERVER, 0.5, 1)])
+    seen = observation(cells, filters=Filters(app=("shop",)))
+    asked = "llmops drill --app shop --by error_code --log app.log"
+    assert asked in drill(seen, [], ("model",), next_options="--log app.log").next
+    assert asked not in drill(seen, [], ("error_code",), next_options="--log app.log").next
+
+
+def test_a_dimension_that_the_question_fixed_is_not_proposed():
+    """Its table would have one row."""
+    cells = [one for one in traffic(faults=[(lambda where: True, SERVER, 0.5, 1)]) if one.where.app == "shop"]
+    seen = observation(cells, filters=Filters(app=("shop",), model=("qwen-plus",)))
+    assert drill(seen, [], ()).by[0] not in ("app", "model")

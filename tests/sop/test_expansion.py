@@ -89,7 +89,7 @@ def test_everything_that_evidence_gives_is_filled_in():
     assert found["request_ids"] == ["r1", "r2", *(f"x{i}" for i in range(8))]
     assert found["reason"].startswith("calls are refused; wanted RPM")
     assert found["business_impact"] == (
-        "Checkout answers are cut off. 120 of 3,176 calls (3.8 %) were refused in this window; refusals began 2025-07-09 14:09:08+08:00; "
+        "Checkout answers are cut off. 120 of 3,176 calls (3.8 %) were refused in this window; refusals began 2025-07-09 14:09:00+08:00; "
         "hit: shop/Chat, search/Rank"
     )
 
@@ -223,3 +223,10 @@ def test_round_numbers(number, rounded):
 @given(st.floats(1, 1e12))
 def test_rounding_up_never_goes_down_nor_far(number):
     assert number * (1 - 1e-6) <= round_up(number) <= max(number * 1.34, number + 1)
+
+
+def test_the_first_refusal_is_not_the_rise_of_demand_before_it():
+    rose = datetime(2025, 7, 9, 14, 8, 10, tzinfo=CHINA)
+    found, _ = fields(refused_for_requests(), incidents=[incident(started_at=rose)])
+    said = "refusals began 2025-07-09 14:09:00+08:00 (demand rose at 2025-07-09 14:08:10+08:00)"
+    assert said in found["business_impact"]

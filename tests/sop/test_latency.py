@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from llmops_cli.evidence import Thresholds
-from tests.sop.records import BEFORE, MINUTE, NOW, T0, four_apps, healthy, judged, one, since, steady
+from tests.sop.records import BEFORE, MINUTE, NOW, T0, call, four_apps, healthy, judged, one, since, steady
 
 FIVE = T0 + 5 * MINUTE
 
@@ -55,6 +55,15 @@ def test_a_baseline_as_slow_excuses_nothing():
     assert (found.type, found.started_at) == ("latency", None)
     relaxed = Thresholds(p95_ms=type(Thresholds().p95_ms)(10_000, 30_000))
     assert judged(records, thresholds=relaxed).verdict == "ok"
+
+
+@pytest.mark.parametrize(("before", "types"), [(2, []), (20, ["latency"])])
+def test_a_p95_of_two_answers_accuses_nobody(before, types):
+    """A model with two answers before: that most are slower than both shows little, than twenty of them much."""
+    records = steady(BEFORE.start_ms, NOW.end_ms, 60)
+    records += [call(BEFORE.start_ms + i * 40_000, model="qwen-vl-max", duration=800) for i in range(before)]
+    records += steady(T0, NOW.end_ms, 4, model="qwen-vl-max", slow_every=3, slow=700, duration=1500)
+    assert [incident.type for incident in judged(records).incidents] == types
 
 
 def test_answers_that_became_longer_are_said_to_be():

@@ -2,7 +2,8 @@ import shlex
 
 import pytest
 
-from llmops_cli.evidence import Demand, Limit, Span, Thresholds
+from llmops_cli.evidence import Demand, Filters, Limit, Span, Thresholds
+from llmops_cli.knowledge.sentences import sentence
 from llmops_cli.sop.quota import find_limits, quota, rising, water_levels
 from llmops_cli.views import saying
 from tests.sop.records import BEFORE, MINUTE, NOW, T0, call, four_apps, healthy, judged, one, seen, since, steady
@@ -164,6 +165,28 @@ def test_a_limit_that_is_not_reached_changes_the_hypothesis():
     assert "evidence.limit_unknown" in [message.id for message in unknown.evidence]
 
 
+def test_the_level_that_explains_an_incident_is_that_of_its_own_time():
+    """The log ends ten seconds into the window: the limit was reached in the minutes before it."""
+    grown = {(None, "qwen-plus", None): {"per_minute": 60, "fail_every": 3, "error": "rate_limit_requests"}}
+    span, baseline = Span(T0, T0 + 5 * MINUTE), Span(T0 - 20 * MINUTE, T0 - 15 * MINUTE)
+    records = four_apps(baseline.start_ms, T0 - 10 * MINUTE, 30)
+    records += four_apps(T0 - 10 * MINUTE, T0 + 10_000, 30, special=grown)
+    between = Span(baseline.end_ms, T0)
+    found = one(judged(records, span, baseline, between=between, stepped_back=True, limits={"qwen-plus": {"rpm": 200}}))
+    facts = {message.id: message.values for message in found.evidence}
+    assert facts["evidence.busiest_minute_rpm"]["peak"] == 240
+    assert "evidence.limit_not_reached" not in facts
+    assert found.hypothesis.id == "incident.rate_limit_requests.hypothesis"
+    # 833 calls in the incident, 43 in the window: it is said since when they are counted.
+    assert "since 05:50:00" in sentence(next(message for message in found.evidence if message.id == "evidence.refused"))
+
+
+def test_a_part_of_the_demand_does_not_tell_that_a_limit_is_not_reached():
+    found = one(refused("docs", {"qwen-plus": {"rpm": 1000}}, filters=Filters(app=("docs",))))
+    assert "evidence.limit_not_reached" not in {message.id for message in found.evidence}
+    assert found.hypothesis.id == "incident.rate_limit_requests.hypothesis"
+
+
 def test_under_a_workspace_limit_the_scope_is_the_workspace():
     special = {(None, "qwen-plus", "llm-b"): {"per_minute": 100, "fail_every": 3, "error": "rate_limit_requests"}}
     records = [*four_apps(BEFORE.start_ms, FIVE, 30), *four_apps(FIVE, NOW.end_ms, 30, special=special)]
@@ -226,3 +249,17 @@ def test_a_second_above_its_share_is_explained_and_judges_nothing():
     calm = seen(steady(BEFORE.start_ms, NOW.end_ms, 10))
     limits = find_limits(calm.demand, {"qwen-plus": {"rpm": 56}}, "nowhere")
     assert "state" not in quota(calm, limits, Thresholds()).coverage
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("rate_limit_tokens", "rate_limit_tokens"),
+        ((429, "Throttling.BurstRate", "Request rate increased too quickly."), "rate_limit_burst"),
+    ],
+)
+def test_what_to_do_about_a_limit_follows_the_type_of_its_refusals(error, kind):
+    observation = seen(steady(T0, NOW.end_ms, 60, fail_every=3, error=error), baseline=None)
+    found = quota(observation, [Limit("qwen-plus", None, 60, 6000)], Thresholds(), next_options="--log app.log").next
+    assert found[-1] == f"llmops recover --runbook {kind}"
+    assert any(step.startswith("llmops recover expand") for step in found) is (kind != "rate_limit_burst")

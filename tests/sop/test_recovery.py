@@ -1,6 +1,7 @@
 """The plan: what can be done, in which order, and never what would make it worse."""
 
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from llmops_cli.evidence import Message
 from llmops_cli.knowledge.sentences import INCIDENT_TYPES, phrase, sentence
 from llmops_cli.report import Driver, Incident, Level, QuotaRow, Replay, Waits
-from llmops_cli.sop.recovery import ACTIONS, plan, throttled
+from llmops_cli.sop.recovery import ACTIONS, left_out, plan, throttled
 
 
 def incident(kind, drivers=(), runbook=None, failures=12, **scope):
@@ -104,9 +105,11 @@ def test_workspace_limits_need_a_workspace_that_drives():
 
 
 def test_a_fallback_names_models_with_room_only():
-    rows = [quota("qwen-plus", 1.3), quota("a-full", 0.9), quota("b-empty", 0.1), quota("c-unknown", None)]
+    rows = [quota("qwen-plus", 1.3), quota("a-full", 0.9), quota("b-small", 0.1, limit=30), quota("c-unknown", None)]
+    rows += [quota("d-half", 0.4), quota("e-empty", 0.2), quota("f-large", 0.3, limit=6000)]
     data = plan([incident("rate_limit_tokens", model="qwen-plus")], rows)
-    assert action(data, "fallback_model").why.values["others"] == "b-empty"
+    assert action(data, "fallback_model").why.values["others"] == "f-large 4,200, e-empty 182, d-half 136"
+    assert "in calls per minute: f-large 4,200, e-empty 182" in sentence(action(data, "fallback_model").why)
 
 
 def test_an_action_that_serves_two_incidents_stands_once():
@@ -165,7 +168,7 @@ def limited(replay, workspace=None, kind="rate_limit_requests", level=1.31):
 
 @pytest.mark.parametrize(
     ("replay", "first"),
-    [(replayed(40, 0), True), (replayed(40, 20), True), (replayed(40, 21), False), (replayed(40, 60), False),
+    [(replayed(40, 0), True), (replayed(40, 20), True), (replayed(40, 21), False), (replayed(40, 40), False),
      (replayed(0, 0), True), (None, True)],
 )  # fmt: skip
 def test_throttling_comes_first_only_where_it_avoids_the_refusals(replay, first):
@@ -177,6 +180,19 @@ def test_throttling_comes_first_only_where_it_avoids_the_refusals(replay, first)
         assert names(data) == ["fallback_model", "expand", "throttle", "verify"]
         assert action(data, "throttle").why.id == "recovery.throttle.why_alone"
         assert "what makes room comes first" in sentence(action(data, "throttle").why)
+
+
+def test_throttling_that_refuses_more_than_before_is_no_step_and_why_is_said():
+    one = replace(incident("rate_limit_requests", model="qwen-plus"), next=(
+        "llmops drill --model qwen-plus", "llmops recover throttle --model qwen-plus",
+    ))  # fmt: skip
+    replays = {("qwen-plus", None): replayed(40, 60)}
+    data = plan([one], [quota("qwen-plus", 1.31)], replays=replays)
+    assert names(data) == ["fallback_model", "expand", "verify"]
+    assert data.incidents[0].next == ("llmops drill --model qwen-plus",)
+    (why,) = left_out([one], replays)
+    assert "refuses 60 calls of qwen-plus instead of 40" in sentence(why)
+    assert left_out([one], {("qwen-plus", None): replayed(40, 39)}) == ()
 
 
 def test_what_a_replay_found_is_the_effect():
@@ -192,7 +208,7 @@ def test_a_loud_workspace_is_throttled_first_where_that_protects_the_others():
     assert names(quiet)[:2] == ["throttle", "workspace_limits"]
     assert "of the other workspaces' 2 instead of 30" in sentence(action(quiet, "throttle").effect)
     assert names(loud)[0] == "workspace_limits"
-    assert names(loud)[-2:] == ["throttle", "verify"]
+    assert "throttle" not in names(loud)
 
 
 def test_what_would_be_throttled_is_named_once():

@@ -5,6 +5,7 @@ import shlex
 import pytest
 
 from llmops_cli import app
+from llmops_cli.evidence import Filters
 from llmops_cli.knowledge.sentences import INCIDENT_TYPES, phrase
 from llmops_cli.sop.steps import refuting_step
 
@@ -23,7 +24,7 @@ SHOWN = {
     "tokens in the busiest minute": "quota",
     "tokens rose": "status",
     "as quick as before": "status",
-    "of yesterday": "status --baseline 1d",
+    "of yesterday": "drill --by app --by module --by model --by workspace --baseline 1d",
     "ratings elsewhere": "drill",
 }
 """What a sentence speaks of, and the answer that has it."""
@@ -47,3 +48,16 @@ def test_the_command_shows_what_the_sentence_speaks_of(kind):
 
 def test_a_scope_without_a_model_has_no_limit_to_look_up():
     assert refuting_step("rate_limit_requests", {"workspace": "llm-a"}) is None
+
+
+def test_values_are_compared_where_the_question_is_not_narrowed_to_one_of_them():
+    filters = Filters(app=("shop",), module=("Chat",), workspace=("llm-a",))
+    assert refuting_step("bad_request", {}, filters=filters) == ("llmops drill --by app --by module --workspace llm-a")
+
+
+def test_yesterday_is_shown_beside_what_went_on():
+    """An application whose calls stopped has too few of them to be judged by itself."""
+    assert refuting_step("traffic_drop", {}, filters=Filters(app=("shop",), model=("a", "b"))) == (
+        "llmops drill --by app --baseline 1d --model a --model b"
+    )
+    assert refuting_step("traffic_drop", {}) == "llmops status --baseline 1d"

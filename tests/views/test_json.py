@@ -42,7 +42,8 @@ DATA = {
 ADDED = {
     "status": "baseline{calls failures failure_rate p95_ms total_tokens negative_rate covered} "
     "feedback_series[time ratings negative] headline thresholds{failure_rate{warning critical} p95_ms{warning critical} "
-    "water_level{warning critical} negative_rate{warning critical} min_calls} incidents[failures calls] unparsed_samples",
+    "water_level{warning critical} negative_rate{warning critical} min_calls} incidents[failures calls] unparsed_samples "
+    "levels_command",
     "trace": "matches request_ids summary calls[started_at wait_ms] explanations[status_code source]",
     "trace-spans": "matches request_ids summary",
     "drill": "excess_failures paste next rows[where ratings negative] "
@@ -50,7 +51,7 @@ ADDED = {
     "quota": "next",
     "throttle": "notes limit_source replay{others_before others_after}",
     "expand": "notes",
-    "verify": "checks[calls failures] given_up",
+    "verify": "checks[calls failures reason] given_up",
 }
 FREE = {"scope", "drivers", "evidence", "next", "where", "fields", "notes"}
 """Keys whose values are maps of log values or lists of plain items."""

@@ -76,10 +76,11 @@ def _some(names: Sequence[str], page: Page, most: int = 4) -> str:
     return page.word("view.and_more", items=shown, count=rest) if rest > 0 else shown
 
 
-def levels(page: Page, rows: Sequence[QuotaRow], *, most: int | None = None) -> None:
+def levels(page: Page, rows: Sequence[QuotaRow], *, most: int | None = None, more: str = "") -> None:
     """Add the table of water levels.
 
-    With `most`, that many rows: those that are not well first, then the models' totals; what was left out is counted.
+    With `most`, that many rows: those that are not well first, then the models' totals; what was left out is counted,
+    and `more` is the command that shows it.
     """
     shown = rows
     if most is not None and len(rows) > most:
@@ -87,7 +88,8 @@ def levels(page: Page, rows: Sequence[QuotaRow], *, most: int | None = None) -> 
         shown = [rows[n] for n in sorted(ranked[:most])]
     grid(page, LEVELS, list(_rows(_grouped(shown), page.lang)), drops=(*LEVELS_DROP, *_halves(shown)))
     if len(shown) < len(rows):
-        page.line((page.word("view.more_by", count=len(rows) - len(shown)), "dim"), " ", ("llmops quota", "cyan"))
+        said = page.word("view.more_by", count=len(rows) - len(shown))
+        page.line((said, "dim"), " ", (more or "llmops quota", "cyan"))
 
 
 def _halves(rows: Sequence[QuotaRow]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from llmops_cli.report import Action, Check, ExpandData, RecoverData, Report, Ru
 from llmops_cli.views.heading import clock, notes, since
 from llmops_cli.views.saying import action_lines, action_title, checked, runbooks, steps_taken
 from llmops_cli.views.table.page import STYLES, Page, padded
-from llmops_cli.views.words import scope, term
+from llmops_cli.views.words import say, scope, term
 
 HANG = 11
 
@@ -91,5 +91,7 @@ def _check(page: Page, check: Check, *remarks: str) -> None:
     verdict = term("severity", check.verdict, page.lang)
     if check.calls is not None:
         remarks = (page.word("view.check", calls=check.calls, failures=check.failures or 0), *remarks)
+    if check.reason is not None:
+        remarks = (*remarks, say(check.reason, page.lang))
     said = padded(verdict, 8) if remarks else verdict
     page.line(f"{clock(check.time)}  ", (said, STYLES[check.verdict]), "  " * bool(remarks), "; ".join(remarks))

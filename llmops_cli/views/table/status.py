@@ -44,7 +44,7 @@ def draw(report: Report, page: Page) -> None:
     _comparison(page, data)
     if data.water_levels:
         page.blank()
-        levels(page, data.water_levels, most=LEVELS_SHOWN)
+        levels(page, data.water_levels, most=LEVELS_SHOWN, more=data.levels_command)
     if data.errors:
         page.blank()
         _errors(page, data)
