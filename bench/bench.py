@@ -151,7 +151,7 @@ def whole_file() -> Rows:
     day = day_log()
     window = ["--from", str(DAY), "--to", str(DAY + timedelta(days=1)), "--timezone", "UTC"]
     ours, bar = in_turn(
-        3, [*LLMOPS, "status", "--log", str(day), *window], [PYTHON, str(HERE / "raw_scan.py"), str(day)]
+        7, [*LLMOPS, "status", "--log", str(day), *window], [PYTHON, str(HERE / "raw_scan.py"), str(day)]
     )
     yield "status, whole file / raw_scan.py", ours.seconds / bar.seconds, 2.0
     yield "status, whole file: peak memory / 1.5 GB", ours.peak / MOST_RSS, 1.0

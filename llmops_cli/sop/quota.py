@@ -111,18 +111,22 @@ def own_limit(row: QuotaRow) -> bool:
 
 def _refused(observation: Observation) -> Mapping[Key, Counter[str]]:
     """Count the calls that each resource was refused, by the type of their limit."""
-    counts: Mapping[Key, Counter[str]] = defaultdict(Counter)
+    sums: dict[tuple[Where, str], int] = defaultdict(int)
     families: dict[tuple[int | None, str, str], str] = {}
     for cell in observation.cells:
         period, _, where, status, code, message, calls, *_ = cell
         if period != "now" or (status == 200 and not code):
             continue
         kind = status, code, message
-        if kind not in families:
-            families[kind] = family_of(cell)
-        if is_rate_limit(families[kind]):
-            counts[where.model, None][families[kind]] += calls
-            counts[where.model, where.workspace][families[kind]] += calls
+        family = families.get(kind)
+        if family is None:
+            family = families[kind] = family_of(cell)
+        sums[where, family] += calls
+    counts: Mapping[Key, Counter[str]] = defaultdict(Counter)
+    for (where, family), calls in sums.items():
+        if is_rate_limit(family):
+            counts[where.model, None][family] += calls
+            counts[where.model, where.workspace][family] += calls
     return counts
 
 

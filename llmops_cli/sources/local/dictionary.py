@@ -53,8 +53,5 @@ def forget(con: duckdb.DuckDBPyConnection) -> None:
 
 def is_encoded(con: duckdb.DuckDBPyConnection) -> bool:
     """Tell whether the table's dimensions are encoded."""
-    row = con.execute(
-        "select count(*) from duckdb_columns() where table_name = 'calls' and column_name = 'app' "
-        "and data_type like 'ENUM%'"
-    ).fetchone()
-    return bool(row and row[0])
+    columns = con.execute("select app from calls limit 0").description or []
+    return str(columns[0][1]).startswith("ENUM")
