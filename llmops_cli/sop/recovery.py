@@ -293,14 +293,20 @@ def _workspace_limits(case: _Case) -> tuple[str, ...] | None:
     return ("quota", *option("model", case.model))
 
 
+def _drill(case: _Case, *by: str) -> tuple[str, ...]:
+    """Divide an incident by what its scope leaves open; by the error where it leaves nothing of that open."""
+    names = [name for name in by if name not in case.incident.scope] or ["error_code"]
+    return ("drill", *case.scope_words(), *(word for name in names for word in ("--by", name)))
+
+
 _COMMANDS: Mapping[str, Callable[[_Case], tuple[str, ...] | None]] = {
     "throttle": _throttle,
     "expand": _expand,
     "workspace_limits": _workspace_limits,
     "ticket": lambda case: ("recover", "ticket", "--incident", case.incident.type, *case.scope_words()),
-    "review_content": lambda case: ("drill", *case.scope_words(), "--by", "app", "--by", "module"),
-    "undo_release": lambda case: ("drill", *case.scope_words(), "--by", "app", "--by", "module"),
-    "find_driver": lambda case: ("drill", *case.scope_words(), "--by", "app", "--by", "workspace"),
+    "review_content": lambda case: _drill(case, "app", "module"),
+    "undo_release": lambda case: _drill(case, "app", "module"),
+    "find_driver": lambda case: _drill(case, "app", "workspace"),
     "review_answers": lambda case: ("status", *case.scope_words()),
     "read_trace": lambda case: ("drill", *case.scope_words(), "--by", "error_code"),
     "read_runbook": lambda case: ("recover", "--runbook", case.incident.runbook or case.incident.type),

@@ -243,3 +243,12 @@ def test_what_only_support_can_end_leads_to_a_ticket(kind):
 
 def test_a_rate_limit_has_a_letter_of_its_own():
     assert "ticket" not in names(limited(None))
+
+
+def test_no_step_divides_by_what_the_incident_is_already_narrowed_to():
+    for scope in ({"app": "shop"}, {"app": "shop", "module": "Chat"}, {"workspace": "llm-a"}):
+        data = plan([incident("content_moderation", **scope), incident("traffic_surge", **scope)], [])
+        for action in data.actions:
+            words = (action.command or "").split()
+            divided = {words[at + 1] for at, word in enumerate(words) if word == "--by"}
+            assert not divided & set(scope), action.command
