@@ -275,7 +275,7 @@ def test_python_m_is_the_same_program():
 def complete(words, number):
     """Ask for completions as bash does."""
     environ = {"_LLMOPS_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(number)}
-    code = "import sys; from llmops_cli.app import main\ntry: main([])\nfinally: print(*sys.modules, file=sys.stderr)"
+    code = "import sys; from llmops_cli.app import run; run([]); print(*sys.modules, file=sys.stderr)"
     ran = python(code, **environ)
     return ran.stdout.split(), set(ran.stderr.split())
 
