@@ -245,6 +245,12 @@ class Observation:
         """What rules decide from."""
         return self.own or self
 
+    @property
+    def baseline_read_ms(self) -> int:
+        """How much of the baseline's time the log reaches back to; 0 without a baseline."""
+        span = self.window.baseline
+        return 0 if span is None else max(0, span.end_ms - max(span.start_ms, self.read_from_ms))
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:

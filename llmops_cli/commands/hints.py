@@ -26,8 +26,7 @@ def covered(observation: Observation) -> float:
     baseline = observation.window.baseline
     if baseline is None or baseline.ms <= 0:
         return 1.0
-    known = baseline.end_ms - max(baseline.start_ms, observation.read_from_ms)
-    return min(1.0, max(0.0, known / baseline.ms))
+    return observation.baseline_read_ms / baseline.ms
 
 
 def with_coverage(data: StatusData, observation: Observation) -> StatusData:

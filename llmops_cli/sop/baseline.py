@@ -125,8 +125,7 @@ def beginning(observation: Observation, thresholds: Thresholds) -> Span | None:
     """
     window = observation.window
     known = Span(max(window.span.start_ms, observation.read_from_ms), window.span.end_ms)
-    before = window.baseline if observation.before is not None and observation.before.calls else None
-    read_ms = before.end_ms - max(before.start_ms, observation.read_from_ms) if before else 0
+    read_ms = observation.baseline_read_ms if observation.before is not None and observation.before.calls else 0
     if read_ms * OWN_PART >= known.ms or known.ms < OWN_PART * LEAST_OWN_MS:
         return None
     if observation.now.calls < OWN_PART * thresholds.min_calls:

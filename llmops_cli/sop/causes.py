@@ -19,9 +19,9 @@ from llmops_cli.report import CauseRow, Incident
 from llmops_cli.sop import failures
 from llmops_cli.sop.finding import contains
 from llmops_cli.sop.inside import error_name, notes
-from llmops_cli.sop.ledger import Ledger
+from llmops_cli.sop.ledger import Ledger, inside
 from llmops_cli.sop.localize import Cause, Leaf, localize
-from llmops_cli.sop.measured import Counts, Measured, in_order, inside, measured
+from llmops_cli.sop.measured import Counts, Measured, in_order, measured
 from llmops_cli.sop.shifts import demand, demand_of, negative, negative_in
 
 __all__ = ["compared", "error_name", "excess_failures", "find_causes"]

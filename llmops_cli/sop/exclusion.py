@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from llmops_cli.evidence import Cell, Message, Observation, Period, Thresholds
-from llmops_cli.knowledge.errors import classify
 from llmops_cli.knowledge.sentences import listed
 from llmops_cli.knowledge.thresholds import USUAL_SLOW_SHARE
 from llmops_cli.report import Incident, QuotaRow
-from llmops_cli.sop.ledger import inside
+from llmops_cli.sop.ledger import family_of, inside
 from llmops_cli.sop.steps import LIMITED
 
 ALIKE = 0.2
@@ -64,7 +63,7 @@ def of_scope(observation: Observation, scope: Mapping[str, str], period: Period)
 
 def is_bad(cell: Cell, families: frozenset[str]) -> bool:
     """Whether the calls of a cell failed in one of these ways."""
-    return not cell.ok and classify(cell.status_code, cell.error_code, cell.error_message).family in families
+    return not cell.ok and family_of(cell) in families
 
 
 def tally(cells: Iterable[Cell], families: frozenset[str]) -> Tally:
@@ -141,11 +140,8 @@ def _same_size(name: str, part: str, case: Case) -> Iterator[Message]:
 
 
 def _same_demand(case: Case) -> Iterator[Message]:
-    baseline, now, before = case.observation.window.baseline, case.now, case.before
-    if baseline is None or before.calls < ENOUGH or not now.calls:
-        return
-    minutes = (baseline.end_ms - max(baseline.start_ms, case.observation.read_from_ms)) / 60_000
-    if minutes <= 0:
+    now, before, minutes = case.now, case.before, case.observation.baseline_read_ms / 60_000
+    if not minutes or before.calls < ENOUGH or not now.calls:
         return
     rate, usual = now.calls / case.observation.window.span.minutes, before.calls / minutes
     if rate <= (1 + ALIKE) * usual:

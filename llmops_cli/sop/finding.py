@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from llmops_cli.evidence import DIMENSIONS, Filters, Message, Severity, Window
+from llmops_cli.evidence import Filters, Message, Severity, Window
 from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.report import Driver
+from llmops_cli.sop.ledger import asked
 
 
 @dataclass(slots=True)
@@ -42,8 +43,7 @@ class Finding:
 
 def named(scope: Mapping[str, str], filters: Filters) -> str:
     """Name a scope; what the question was narrowed to belongs to it, so that "everything" is never a part of it."""
-    asked = {name: values[0] for name in DIMENSIONS if len(values := getattr(filters, name)) == 1}
-    return scope_text({**asked, **scope})
+    return scope_text({**asked(filters), **scope})
 
 
 def clock(window: Window, ms: int) -> str:

@@ -10,7 +10,8 @@ from llmops_cli.knowledge.errors import is_rate_limit
 from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.report import CauseRow, Incident
 from llmops_cli.sop.finding import clock
-from llmops_cli.sop.measured import Counts, Measured, family_of, inside
+from llmops_cli.sop.ledger import family_of, inside
+from llmops_cli.sop.measured import Counts, Measured
 
 CHILD_CALLS = 20
 """A child's own rate is shown from this many calls on."""

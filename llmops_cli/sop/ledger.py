@@ -104,9 +104,7 @@ class Ledger:
     @property
     def before_minutes(self) -> float:
         """How much of the baseline was covered by the log."""
-        if self.baseline is None:
-            return 0.0
-        return max(0, self.baseline.end_ms - max(self.baseline.start_ms, self.observation.read_from_ms)) / 60_000
+        return 0.0 if self.baseline is None else self.observation.baseline_read_ms / 60_000
 
     @property
     def start_ms(self) -> int:

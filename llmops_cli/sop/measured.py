@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from llmops_cli.evidence import DIMENSIONS, Cell, Observation, Where
-from llmops_cli.knowledge.errors import classify
+from llmops_cli.evidence import DIMENSIONS, Observation, Where
+from llmops_cli.sop.ledger import family_of
 
 
 @dataclass(slots=True)
@@ -70,19 +70,8 @@ def _bucket(observation: Observation, from_ms: int | None) -> int:
 
 def scale_of(observation: Observation, from_ms: int) -> float:
     """Return how many times longer the window is, from a time on, than what was read of its baseline."""
-    span = observation.window.baseline
-    read = span.end_ms - max(span.start_ms, observation.read_from_ms) if span else 0
-    return (observation.window.span.end_ms - from_ms) / read if read > 0 else 1.0
-
-
-def family_of(cell: Cell) -> str:
-    """Error family of a cell that failed."""
-    return classify(cell.status_code, cell.error_code, cell.error_message).family
-
-
-def inside(where: Where, cause: Mapping[str, str]) -> bool:
-    """Whether a combination of all four values lies in a cause."""
-    return all(getattr(where, dimension) == value for dimension, value in cause.items())
+    read = observation.baseline_read_ms
+    return (observation.window.span.end_ms - from_ms) / read if read else 1.0
 
 
 def in_order(where: Mapping[str, str]) -> dict[str, str]:

@@ -133,9 +133,6 @@ def _counted(one: Known, seen: Observation, period: Period, since_ms: int = 0) -
 
 def _expected(seen: Observation, one: Known, since_ms: int) -> float:
     """Give the calls that the baseline's pace would bring in the time seen; 0 without one."""
-    baseline, span = seen.window.baseline, seen.window.span
-    if baseline is None:
-        return 0.0
-    known_ms = baseline.end_ms - max(baseline.start_ms, seen.read_from_ms)
+    span, read_ms = seen.window.span, seen.baseline_read_ms
     before = sum(cell.calls for cell in of_scope(seen, one.incident.scope, "before"))
-    return before * (span.end_ms - max(span.start_ms, since_ms)) / known_ms if known_ms > 0 else 0.0
+    return before * (span.end_ms - max(span.start_ms, since_ms)) / read_ms if read_ms else 0.0

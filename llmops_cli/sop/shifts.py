@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from llmops_cli.evidence import Observation, Where
 from llmops_cli.report import CauseRow
+from llmops_cli.sop.ledger import inside
 from llmops_cli.sop.localize import Cause, Leaf, localize
-from llmops_cli.sop.measured import Counts, Measured, in_order, inside
+from llmops_cli.sop.measured import Counts, Measured, in_order
 from llmops_cli.sop.scope import Group, smallest
 from llmops_cli.sop.significance import share_likelihood
 
