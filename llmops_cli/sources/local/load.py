@@ -63,10 +63,17 @@ def create_table(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def bounds(
-    con: duckdb.DuckDBPyConnection, paths: Sequence[str], log_format: LogFormat, known: Span
+    con: duckdb.DuckDBPyConnection,
+    paths: Sequence[str],
+    log_format: LogFormat,
+    known: Span,
+    *,
+    sound: Callable[[], bool],
 ) -> tuple[int, int] | None:
-    """Read the first and last time of any line with a header, in files whose times may not be sorted."""
+    """Read the first and last time of any line with a header, in files whose times may not be sorted; see `load`."""
     row = con.execute(bounds_sql(paths, log_format, known)).fetchone()
+    if not sound():
+        raise UnsoundError
     return None if row is None or row[0] is None else (row[0], row[1])
 
 

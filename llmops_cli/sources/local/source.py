@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from llmops_cli.calls.pattern import STANDARD_PATTERN, PatternError, compile_pattern
 from llmops_cli.errors import SourceError, UsageError
@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 
 _MOST_TOLD = 5
 """Doubts that are told one by one."""
+
+
+Part = tuple[PlainFile, int, int]
+"""A range of bytes of a file."""
+Answer = TypeVar("Answer")
 
 
 class LocalSource:
@@ -259,46 +264,44 @@ class LocalSource:
         return odd
 
     def _parse_some(self, entries: Sequence[Entry], span: Span, known: Span) -> load.Odd:
-        what = f"reading {entries[0].found.name}"
+        def read(reader: Reader, parts: Sequence[Part]) -> load.Odd:
+            size = sum(end - start for _, start, end in parts)
+            with self._meter(f"reading {entries[0].found.name}", size) as advance:
+                paths = [reader.path(*part, no_advance) for part in parts]
+                if size >= dictionary.WORTH_BYTES and not self._learnt:
+                    dictionary.learn(self._con, reader.sample(parts), self._format)
+                self._learnt = True
+                with following(self._con, size, advance):
+                    return load.load(self._con, paths, reader.format, span, known, sound=reader.sound)
+
+        return self._tried(entries, span, read) or load.Odd()
+
+    def _bounds(self, file: PlainFile, timeline: Timeline) -> tuple[int, int] | None:
+        """Read the exact first and last time of a small or unsorted file."""
+        year = 366 * 86_400_000
+        known = Span(timeline.about() - 20 * year, timeline.about() + 20 * year)
+
+        def read(reader: Reader, parts: Sequence[Part]) -> tuple[int, int] | None:
+            paths = [reader.path(*part, no_advance) for part in parts]
+            return load.bounds(self._con, paths, reader.format, known, sound=reader.sound)
+
+        return self._tried([Entry(None, file, timeline, sorted=False)], None, read)  # type: ignore[arg-type]
+
+    def _tried(
+        self, entries: Sequence[Entry], span: Span | None, read: Callable[[Reader, Sequence[Part]], Answer]
+    ) -> Answer | None:
+        """Read the files as they are, and clean copies of them if they are not clean; None where there is nothing."""
         for dirty in (False, True):
             reader = Reader(self._format, copy=dirty)
             parts = reader.parts(entries, span)
-            size = sum(end - start for _, start, end in parts)
-            if not parts:
-                return load.Odd()
             try:
-                with self._meter(what, size) as advance:
-                    paths = [reader.path(*part, no_advance) for part in parts]
-                    if size >= dictionary.WORTH_BYTES and not self._learnt:
-                        dictionary.learn(self._con, reader.sample(parts), self._format)
-                    self._learnt = True
-                    with following(self._con, size, advance):
-                        return load.load(self._con, paths, reader.format, span, known, sound=reader.sound)
+                return read(reader, parts) if parts else None
             except load.unreadable() as error:
                 if dirty:
                     raise _unreadable(parts[0][0], error) from error
             finally:
                 reader.close()
         raise AssertionError
-
-    def _bounds(self, file: PlainFile, timeline: Timeline) -> tuple[int, int] | None:
-        """Read the exact first and last time of a small or unsorted file."""
-        whole = Entry(None, file, timeline, sorted=False)  # type: ignore[arg-type]
-        year = 366 * 86_400_000
-        known = Span(timeline.about() - 20 * year, timeline.about() + 20 * year)
-        for dirty in (False, True):
-            reader = Reader(self._format, copy=dirty)
-            try:
-                paths = [reader.path(*part, no_advance) for part in reader.parts([whole], None)]
-                found = load.bounds(self._con, paths, reader.format, known) if paths else None
-                if reader.sound():
-                    return found
-            except load.unreadable() as error:
-                if dirty:
-                    raise _unreadable(file, error) from error
-            finally:
-                reader.close()
-        return None
 
     def _record(self, row: tuple[Any, ...]) -> CallRecord:
         head = row[-1]
