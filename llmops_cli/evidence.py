@@ -264,6 +264,7 @@ class Slice:
     before_calls: int
     before_failures: int
     before_p95_ms: float | None
+    before_total_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,6 +307,7 @@ class BaselineSlice:
     calls: int
     failure_rate: float | None
     p95_ms: float | None
+    total_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +350,8 @@ class CauseRow:
     """When it began: for an incident, what `status` says too. None with `started_before` where it is older."""
     started_before: datetime | None = None
     drivers: tuple[Driver, ...] = ()
+    counted_from: datetime | None = None
+    """Since when `calls` and `failures` are counted; None: in the whole window. `status` counts since the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,11 +371,12 @@ class DrillData:
 
 @dataclass(frozen=True, slots=True)
 class QuotaData:
-    """`data` of `quota`; `coverage` says why a level may be a lower bound."""
+    """`data` of `quota`; `coverage` says why a level may be a lower bound, `notes` what refused calls hide."""
 
     rows: tuple[QuotaRow, ...]
     coverage: str
     next: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
 
 # --- recover --------------------------------------------------------------------------------------------------------

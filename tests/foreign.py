@@ -6,7 +6,7 @@ from llmops_cli.knowledge.sentences import INCIDENT_TYPES
 
 TERMS = frozenset({
     *("Token", "API", "URL", "Key", "Base", "Request", "ID", "RPM", "TPM", "QPM", "UID", "DNS", "RAM", "JSON", "TOML"),
-    *("Span", "README", "ms", "min", "rpm", "tpm", "llmops", "prompt", "temperature"),
+    *("Span", "README", "ms", "rpm", "tpm", "llmops", "prompt", "temperature"),
     *("uid", "contact"),  # what is missing is named as the configuration names it
 })  # fmt: skip
 """Terms of the trade, units, and names that have no other word."""

@@ -145,6 +145,8 @@ def test_no_verb_shows_the_overview_and_is_a_usage_error(llmops):
         (["status", "--encoding", "utf-9"], "not a text encoding", "gbk"),
         (["status", "--by", "modl"], "not a dimension", "did you mean model?"),
         (["status", "--encoding", "base64"], "not a text encoding", "gbk"),
+        (["status", "--encoding", "utf-7"], "not an encoding of logs", "gbk"),
+        (["status", "--encoding", "iso2022_jp"], "not an encoding of logs", "utf-16"),
         (["status", "--log", ""], "empty value", "unset"),
         (["status", "--log", "x", "--from", "now", "--to", "now-1h"], "before it begins", "swap"),
         (["status"], "no log to read", "--log PATH"),

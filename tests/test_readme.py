@@ -265,6 +265,19 @@ def test_the_configuration_is_complete_and_loads(tmp_path):
         assert re.search(rf"\b{key}\b", block), key
 
 
+def test_the_profiles_that_commands_name_have_a_log_to_read(llmops, tmp_path):
+    (block,) = blocks("toml")
+    (tmp_path / "app.log").write_text("\n".join(blocks("log")), encoding="utf-8")
+    path = tmp_path / "llmops.toml"
+    path.write_text(block.replace("/var/log/my-llm-app", str(tmp_path)), encoding="utf-8")
+    profiles = set(re.findall(r"llmops .*--profile (\w+)", TEXT))
+    assert profiles
+    for profile in profiles:
+        ran = llmops("status", "--profile", profile, "--config", path, "-o", "json")
+        assert ran.code == 0, ran.err
+        assert ran.json()["data"]["calls"] == 2
+
+
 def test_the_sample_lines_are_calls_in_the_pattern_beside_them():
     (samples,) = blocks("log")
     beside = re.search(r"^    (%d\{.*)$", TEXT, re.MULTILINE).group(1)

@@ -39,6 +39,7 @@ def open_source(question: Question) -> CallSource:
         zone=question.zone,
         encoding=question.encoding,
         pattern=question.pattern or STANDARD_PATTERN,
+        pattern_from=question.settings.where("pattern"),
         meter=progress if sys.stderr.isatty() else no_meter,
     )
 
@@ -218,6 +219,7 @@ def _since_slow(question: Question, source: CallSource, seen: Observation, incid
         before_calls=before.calls,
         before_failures=before.failures,
         before_p95_ms=before.durations.p95,
+        before_total_tokens=before.total_tokens,
     )
 
 

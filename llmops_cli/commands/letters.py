@@ -14,7 +14,7 @@ from llmops_cli.commands.hints import hint_when_nothing_matches
 from llmops_cli.commands.limited import binding_limit, limited_resource
 from llmops_cli.commands.question import Question, asks
 from llmops_cli.evidence import Filters, Window
-from llmops_cli.report import ExpandData
+from llmops_cli.report import ExpandData, Incident
 from llmops_cli.sources import CallSource
 
 _FAILURES_SEARCHED = 1000
@@ -95,7 +95,9 @@ def ticket(
             quota_rows=status.water_levels,
             uid=question.settings.uid,
             region=question.settings.region,
-            request_ids=_request_ids(source, seen.window, scope, lambda family: about is None or family == about.type),
+            request_ids=_slow_ids(source, seen.window, scope, about)
+            if about is not None and about.type == "latency"
+            else _request_ids(source, seen.window, scope, lambda family: about is None or family == about.type),
             contact=contact or question.settings.contact,
             impact=impact,
             lang=lang,
@@ -111,3 +113,18 @@ def _request_ids(source: CallSource, window: Window, scope: Filters, wanted: Cal
     for call in source.failures(window, scope, _FAILURES_SEARCHED):
         if wanted(classify(call.status_code, call.error_code, call.error_message).family):
             yield call.request_id
+
+
+def _slow_ids(source: CallSource, window: Window, scope: Filters, incident: Incident) -> Iterator[str]:
+    """Give the request ids of the slowest calls since an incident began, each with when it was logged and its time."""
+    from llmops_cli.knowledge.request import MAX_REQUEST_IDS  # noqa: PLC0415
+    from llmops_cli.knowledge.sentences import duration_text  # noqa: PLC0415
+
+    began = incident.started_at or incident.started_before
+    began_ms = window.span.start_ms if began is None else round(began.timestamp() * 1000)
+    start_ms = min(max(window.span.start_ms, began_ms), window.span.end_ms - 1)
+    since = replace(window, span=replace(window.span, start_ms=start_ms), baseline=None)
+    for call in source.slowest(since, scope, MAX_REQUEST_IDS):
+        if call.request_id:
+            at = window.at(call.time_ms).isoformat(" ", "milliseconds")
+            yield f"{call.request_id} ({at}, {duration_text(call.duration_ms)})"

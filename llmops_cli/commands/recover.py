@@ -52,7 +52,13 @@ def recover(
         status = assessed(question, source, seen)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
         replays = _replays(question, source, seen, throttled(status.incidents))
-        data = plan(status.incidents, status.water_levels, next_options=next_options(question), replays=replays)
+        data = plan(
+            status.incidents,
+            status.water_levels,
+            next_options=next_options(question),
+            replays=replays,
+            filters=question.filters,
+        )
         notes = left_out(status.incidents, replays)
         return question.emit(report("recover", question, source, seen.window, data, *notes), lang=lang)
 
@@ -94,6 +100,7 @@ def _throttled(
 ) -> ThrottleData:
     """Replay the window's calls of a resource (model, workspace) through limits for it; see `throttle_settings`."""
     from llmops_cli.knowledge.errors import classify, is_rate_limit  # noqa: PLC0415
+    from llmops_cli.sop.peaks import busiest_minute  # noqa: PLC0415
     from llmops_cli.sop.throttling import throttle_settings  # noqa: PLC0415
 
     model, workspace = resource
@@ -103,7 +110,8 @@ def _throttled(
         lambda status, code, message: is_rate_limit(classify(status, code, message).family),
     )
     limit = binding_limit(question, seen, model, workspace)
-    return throttle_settings(model, workspace, arrivals, limit, headroom=headroom)
+    busiest = busiest_minute(seen, model, workspace)
+    return throttle_settings(model, workspace, arrivals, limit, headroom=headroom, busiest=busiest)
 
 
 def _no_options_before(ctx: typer.Context, verb: str) -> None:

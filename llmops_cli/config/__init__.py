@@ -66,6 +66,11 @@ class Settings:
         """What was assumed and has to be said beside the answer."""
         return (Message("note.assumed_region", {"region": self.region}),) if self.region_assumed else ()
 
+    def where(self, key: str) -> str:
+        """Name where a value came from, for an error: `--pattern`, or `llmops.toml:4: profiles.prod.pattern`."""
+        origin = self.origin.get(key, f"--{key}")
+        return origin if origin.startswith("--") else f"{origin}: profiles.{self.profile}.{key}"
+
     def require_source(self) -> None:
         """Raise UsageError with the command that mends it, unless there is a log to ask."""
         if self.log or self.sls is not None:

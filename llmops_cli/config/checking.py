@@ -53,9 +53,14 @@ def _check_profiles(checked: File, text: str, path: Path) -> None:
                 raise _wrong(path, text, (*above, "thresholds", key), what, "lower warning, or set critical too")
         for key in profile.limits:
             model, at, workspace = key.partition("@")
+            what = ""
             if not model.strip() or (at and not workspace.strip()) or not key.isprintable():
+                what = "names no model or no workspace"
+            elif "@" in workspace:
+                what = "has more than one @"
+            if what:
                 hint = 'write limits.MODEL or limits."MODEL@WORKSPACE"'
-                raise _wrong(path, text, (*above, "limits", key), "names no model or no workspace", hint)
+                raise _wrong(path, text, (*above, "limits", key), what, hint)
 
 
 def _fault(fault: dict[str, Any], line: int, path: Path, *, more: int) -> UsageError:

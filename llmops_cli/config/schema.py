@@ -99,6 +99,12 @@ def _env_name(value: str) -> str:
     return value
 
 
+def _whole(value: float) -> float:
+    if value < 1 or value % 1:
+        raise ValueError(f"is {str(value).removesuffix('.0')}; a limit is a whole number a minute, 1 or more")
+    return value
+
+
 def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -114,7 +120,7 @@ EnvName = Annotated[str, AfterValidator(_env_name)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[float, Field(gt=0, le=10)]
 Millis = Annotated[float, Field(gt=0, le=86_400_000)]
-PerMinute = Annotated[float, Field(gt=0, le=1e15)]
+PerMinute = Annotated[float, Field(le=1e15), AfterValidator(_whole)]
 
 
 class _Part(BaseModel):

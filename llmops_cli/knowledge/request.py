@@ -30,6 +30,7 @@ FIELDS = (
     "limit_source",
     "wanted_rpm",
     "wanted_tpm",
+    "expected_growth",
     "reason",
     "window",
     "peak_rpm",
@@ -43,7 +44,9 @@ FIELDS = (
     "contact",
 )
 """Fields of a request, in the order of its text. Limits and peaks are per minute; `failure_rate` is 0..1;
-`failures` counts the calls refused by the limit, of `calls`; `peak_window` and `request_ids` may be lists."""
+`failures` counts the calls refused by the limit, of `calls`; `peak_window` and `request_ids` may be lists.
+`expected_growth` is the sender's to say, where the log shows no need of a higher limit: what it shows of the present
+one is then no wish."""
 
 REQUIRED = ("uid", "region", "model", "workspace", "business_impact", "contact")
 """Fields that are marked in the text when they are empty, whether listed as missing or not."""
@@ -100,9 +103,19 @@ def expansion_request(fields: Mapping[str, Any], missing: Sequence[str], lang: s
         "expand",
         values,
         refused=refused,
+        failures=fields.get("failures"),
+        level="" if (level := level_of(fields)) is None else formatted(level, "percent", lang),
+        growth=letter.text("expected_growth"),
         limit_source=letter.text("limit_source", "source"),
         peak_window=letter.joined("peak_window"),
     )
+
+
+def level_of(fields: Mapping[str, Any]) -> float | None:
+    """Return the share of the limit that the busiest minute used, the larger of the two; None where none is known."""
+    pairs = ((fields.get(f"peak_{half}"), fields.get(f"current_{half}")) for half in ("rpm", "tpm"))
+    known = ((peak, limit) for peak, limit in pairs if isinstance(peak, int | float) and isinstance(limit, int | float))
+    return max((peak / limit for peak, limit in known if peak and limit), default=None)
 
 
 def ticket(fields: Mapping[str, Any], missing: Sequence[str], lang: str = "en") -> str:
@@ -169,8 +182,8 @@ class _Letter:
         return text.strip() + "\n"
 
     def _wants_ids(self, name: str) -> bool:
-        """Whether request ids belong in the letter: into a ticket only where single calls show what is wrong."""
-        return name == "expand" or "request_ids" in self._missing
+        """Whether request ids belong in the letter: only where single calls show what is wrong."""
+        return "request_ids" in self._missing or (name == "expand" and self._fields.get("failures") != 0)
 
 
 def clean(value: str) -> str:

@@ -8,7 +8,7 @@ Forms: `count` 1,394 · `percent` 12.4 % · `share` 83 % · `change` +25 % · `t
 milliseconds: 38 ms, 2,914 ms, 12 s, 12 min, 3 h 5 min, 502 d · `seconds` likewise, 9.8 s · `si` 212 k, 5 M ·
 `scope` "" reads "everything".
 Forms of text, for words that sop keeps in English and another language has its own for: `scope`, `dimension` (app),
-`family` (rate limit requests), `source` (of a limit: configuration), `term` (whatever `told` knows).
+`family` (rate limit requests), `source` (of a limit: configuration), `duration` (12 min), `term` (what `told` knows).
 
 A language is two files: `sentences.LANG.toml`, and `error_codes.LANG.tsv` (English text, translation) for the causes
 and remedies of the catalogue; what they do not have reads English. `templates/` may hold its requests.
@@ -21,8 +21,8 @@ Ids, by table (the values each takes are in the TOML file, beside the text):
 - `headline.`: `ok` (calls, rate), `no_calls`, `stale` (age), `unknown` (why), `more` (count).
 - `evidence.`: `refused`, `failed`, `all_failed`, `busiest_minute_rpm`, `busiest_minute_tpm`, `busiest_second_rpm`,
   `busiest_second_tpm`, `limit_unknown`, `driver`, `no_driver`, `latency`, `latency_slow`, `negative`, `traffic`,
-  `silence`, `water_level`, `exhausted_at`, `sample`, `code`, `only_here`, `everywhere`, `also_failing`, `recovered`,
-  `ongoing`, `started_before`, `input_size`, `retry_storm`, `key_wide`.
+  `silence`, `water_level`, `exhausted_at`, `sample`, `code`, `no_code`, `no_answer`, `only_here`, `everywhere`,
+  `also_failing`, `recovered`, `ongoing`, `started_before`, `input_size`, `retry_storm`, `key_wide`.
 - `note.`: `anchored`, `stepped_back`, `no_baseline`, `no_healthy_baseline`, `assumed_region`, `lower_bound`,
   `unparsed`, `unsorted`, `partial`, `table_limits`, `unknown_limit`, `no_match`, `few_calls`, `sampled`,
   `refused_have_no_tokens`, `lookback`.
@@ -205,7 +205,8 @@ def formatted(value: Value, form: str = "", lang: str = "en") -> str:
     # False for NaN too; beyond it nothing in a log is a quantity, and Python refuses to print the largest integers.
     if not -_ABSURD < value < _ABSURD:
         return "?"
-    return _FORMS.get(form, _plain)(value)
+    text = _FORMS.get(form, _plain)(value)
+    return _timed(text, lang) if form in _TIMES else text
 
 
 def scope_text(scope: Mapping[str, str], lang: str = "en") -> ScopeName:
@@ -255,6 +256,15 @@ def _scope(value: str, lang: str) -> str:
 
 def _family(value: str, lang: str) -> str:
     return phrase(f"family.{value.replace(' ', '_')}", lang) or value
+
+
+def _timed(text: str, lang: str) -> str:
+    """Return a duration of ours with the units of `lang`."""
+    return _UNIT.sub(lambda found: phrase(f"unit.{found[0]}", lang) or found[0], text)
+
+
+_UNIT = re.compile(r"(?<=\d )(?:s|min|h|d)\b")
+_TIMES = frozenset({"duration", "seconds"})
 
 
 def duration_text(ms: float) -> str:
@@ -352,6 +362,7 @@ _WORDINGS: Mapping[str, Callable[[str, str], str]] = {
     "scope": _scope,
     "dimension": dimension_text,
     "family": _family,
+    "duration": _timed,
     "source": source_text,
     "term": told,
 }

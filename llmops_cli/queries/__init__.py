@@ -8,8 +8,10 @@ no `group by` of an alias, no comparison of a long with a string, and a `limit` 
 
 from llmops_cli.queries.dialect import DUCKDB, Dialect
 from llmops_cli.queries.statements import (
+    ARRIVALS,
     CELLS,
     DEMAND,
+    FAILED,
     FEEDBACK,
     POINTS,
     TOTALS,
@@ -17,4 +19,16 @@ from llmops_cli.queries.statements import (
     slices,
 )
 
-__all__ = ["CELLS", "DEMAND", "DUCKDB", "FEEDBACK", "POINTS", "TOTALS", "Dialect", "Statement", "slices"]
+__all__ = [
+    "ARRIVALS",
+    "CELLS",
+    "DEMAND",
+    "DUCKDB",
+    "FAILED",
+    "FEEDBACK",
+    "POINTS",
+    "TOTALS",
+    "Dialect",
+    "Statement",
+    "slices",
+]

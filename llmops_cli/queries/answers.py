@@ -2,12 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from llmops_cli.evidence import CallStats, Cell, Demand, Durations, Period, Ratings, Slice, Span, Where
+from llmops_cli.evidence import (
+    CallStats,
+    Cell,
+    Demand,
+    Durations,
+    Filters,
+    Observation,
+    Period,
+    Point,
+    Ratings,
+    Slice,
+    Span,
+    Where,
+    Window,
+    bucket_length,
+)
+from llmops_cli.queries.statements import CELLS, DEMAND, FEEDBACK, POINTS, TOTALS, Statement
 
 Row = dict[str, Any]
+Answers = Mapping[str, Sequence[tuple[Any, ...]]]
+"""The rows of each statement, by its name; a statement that was not asked has none."""
+
+
+def observation(
+    rows: Answers, window: Window, filters: Filters, spans: Mapping[Period, Span], *, oldest_ms: int | None
+) -> Observation:
+    """Put the answers of the five statements together; `oldest_ms`: where the log begins, as far as known."""
+    totals = {row["period"]: row for row in named(TOTALS, rows)}
+    loads = named(DEMAND, rows)
+    overall = {row["unit"]: row for row in loads if row["model"] is None}
+    start = min(span.start_ms for span in spans.values())
+    return Observation(
+        window=window if "before" in spans else replace(window, baseline=None, stepped_back=False),
+        bucket_ms=bucket_length(window.span.ms),
+        read_from_ms=start if oldest_ms is None else max(start, oldest_ms),
+        now=stats(totals.get("now"), overall),
+        before=stats(totals.get("before"), {}) if "before" in spans else None,
+        points=tuple(Point(**row) for row in named(POINTS, rows) if row["period"] != "between"),
+        cells=cells(rows.get(CELLS.name, ())),
+        demand=tuple(demand(loads, window.span)),
+        feedback=tuple(ratings(row) for row in named(FEEDBACK, rows)),
+        matched_by_filters=not filters or any(row["calls"] for row in totals.values()),
+        filters=filters,
+        between=spans.get("between"),
+    )
+
+
+def named(statement: Statement, rows: Answers) -> list[Row]:
+    """Give the rows of a statement by their columns' names."""
+    return [dict(zip(statement.columns, row, strict=True)) for row in rows.get(statement.name, ())]
 
 
 def stats(total: Row | None, peaks: dict[int, Row]) -> CallStats:
@@ -86,4 +134,5 @@ def slice_of(where: dict[str, str], side: dict[Period, Row]) -> Slice:
         before_calls=before.get("calls", 0),
         before_failures=before.get("failures", 0),
         before_p95_ms=before.get("p95_ms"),
+        before_total_tokens=before.get("total_tokens", 0),
     )

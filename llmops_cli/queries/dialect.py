@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llmops_cli.evidence import Period, Span
@@ -18,6 +19,10 @@ class Dialect:
     ms: str
     message_kind: str
     percentile: str = "approx_percentile"
+
+    def relation(self, columns: Sequence[str]) -> str:  # noqa: ARG002 - engines that have no such table build it
+        """Give the relation `log` with at least these canonical columns."""
+        return "log"
 
     def period(self, spans: dict[Period, Span]) -> str:
         """Tell which span a row belongs to: 'now', 'before' or 'between'."""

@@ -1,12 +1,14 @@
 """The statements behind `status`, `drill` and `quota`.
 
-Placeholders, filled by `Statement.text`: `{ms}`, `{period}`, `{start}`, `{scope}` (inside one of the spans), `{now}`,
-`{before}` (inside that span; `{before}` is false without a baseline), `{bucket}` (ms), `{percentile}`, `{kind}`,
-`{most}` (rows). Sums are cast to bigint: DuckDB adds bigints up to hugeints, which are ten times slower to fetch.
+Placeholders, filled by `Statement.text`: `{log}` (the relation), `{ms}`, `{period}`, `{start}`, `{scope}` (inside one
+of the spans), `{now}`, `{before}` (inside that span; `{before}` is false without a baseline), `{bucket}` (ms),
+`{percentile}`, `{kind}`, `{most}` (rows). Sums are cast to bigint: DuckDB adds bigints up to hugeints, which are ten
+times slower to fetch.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,12 @@ from llmops_cli.queries.dialect import Dialect
 
 SUCCESS = "(status_code = 200 and error_code = '')"
 """A call succeeded when its status is 200 and it has no error code."""
+
+COLUMNS = (
+    *DIMENSIONS, "trace_id", "request_id", "level", "status_code", "duration_ms", "input_tokens", "output_tokens",
+    "total_tokens", "error_code", "error_message", "rating",
+)  # fmt: skip
+"""The canonical columns of the relation, besides `time_ms`."""
 
 _CALL = "duration_ms is not null"
 _GOOD_MS = f"case when {SUCCESS} then duration_ms end"
@@ -30,10 +38,16 @@ class Statement:
     columns: tuple[str, ...]
     most: int = 100_000
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The canonical columns that the text names: a relation needs no others."""
+        return ("time_ms", *(name for name in COLUMNS if re.search(rf"\b{name}\b", self.sql)))
+
     def text(self, dialect: Dialect, spans: dict[Period, Span], bucket_ms: int = 1, slow_ms: float = 0) -> str:
         """Fill in an engine's expressions and the times asked for."""
         before = spans.get("before")
         return self.sql.format(
+            log=dialect.relation(self.reads),
             ms=dialect.ms,
             period=dialect.period(spans),
             start=dialect.start(spans),
@@ -55,7 +69,7 @@ select {{period}} as period, count(*) as calls, sum(case when {SUCCESS} then 0 e
   avg({_GOOD_MS}) as mean_ms, {{percentile}}({_GOOD_MS}, array[0.5, 0.95, 0.99]) as percentiles_ms,
   max({_GOOD_MS}) as max_ms,
   sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens, {_TOKENS} as total_tokens
-from log where {_CALL} and {{scope}} group by 1 limit 10
+from {{log}} where {_CALL} and {{scope}} group by 1 limit 10
 """,
     (
         "period", "calls", "failures", "mean_ms", "percentiles_ms", "max_ms", "input_tokens", "output_tokens",
@@ -71,7 +85,7 @@ POINTS = Statement(
 select {{period}} as period, {{ms}} - ({{ms}} - {{start}}) % {{bucket}} as start_ms, count(*) as calls,
   sum(case when {SUCCESS} then 0 else 1 end) as failures, {_TOKENS} as total_tokens,
   {{percentile}}({_GOOD_MS}, 0.95) as p95_ms
-from log where {_CALL} and {{scope}} group by 1, 2 order by 1, 2 limit {{most}}
+from {{log}} where {_CALL} and {{scope}} group by 1, 2 order by 1, 2 limit {{most}}
 """,
     ("period", "start_ms", "calls", "failures", "total_tokens", "p95_ms"),
 )
@@ -83,12 +97,13 @@ CELLS = Statement(
 select {{period}} as period, {{ms}} - ({{ms}} - {{start}}) % {{bucket}} as bucket_ms,
   log.app, log.module, log.model, log.workspace, log.status_code, log.error_code, max(log.error_message) as message,
   count(*) as calls,
-  cast(sum(case when {SUCCESS} and duration_ms > coalesce(usual.p95_ms, {{slow}}) then 1 else 0 end) as bigint) as slow,
+  cast(sum(case when {SUCCESS} and duration_ms > coalesce(cast(usual.p95_ms as double), {{slow}}) then 1 else 0 end)
+    as bigint) as slow,
   cast(sum(log.input_tokens) as bigint) as input_tokens, cast(sum(log.output_tokens) as bigint) as output_tokens,
   cast(sum(log.total_tokens) as bigint) as total_tokens,
   min({{ms}}) as first_ms, max({{ms}}) as last_ms
-from log left join (
-  select model, {{percentile}}({_GOOD_MS}, 0.95) as p95_ms from log where {_CALL} and {{before}} group by 1
+from {{log}} left join (
+  select model, {{percentile}}({_GOOD_MS}, 0.95) as p95_ms from {{log}} where {_CALL} and {{before}} group by 1
 ) usual on usual.model = log.model
 where {_CALL} and {{scope}}
 group by 1, 2, 3, 4, 5, 6, 7, 8, case when {SUCCESS} then '' else {{kind}} end
@@ -108,7 +123,7 @@ select {{model}} as model, {{workspace}} as workspace, {{unit}} as unit, cast(su
   max_by(start_ms, calls * 100000000 - start_ms / {{unit}}) as peak_ms
 from (
   select {{columns}} {{{{ms}}}} - {{{{ms}}}} % {{unit}} as start_ms, count(*) as calls, {_TOKENS} as tokens
-  from log where {_CALL} and {{{{now}}}} group by {{places}}
+  from {{{{log}}}} where {_CALL} and {{{{now}}}} group by {{places}}
 ) busy group by 1, 2
 """
 _NONE = "cast(null as varchar)"
@@ -134,11 +149,41 @@ FEEDBACK = Statement(
 select {period} as period, {ms} - ({ms} - {start}) % {bucket} as bucket_ms, app, module, model, workspace,
   sum(case when rating = 'up' then 1 else 0 end) as up, sum(case when rating = 'down' then 1 else 0 end) as down,
   min(case when rating = 'down' then {ms} end) as first_down_ms
-from log where rating is not null and {scope} group by 1, 2, 3, 4, 5, 6 limit {most}
+from {log} where rating is not null and {scope} group by 1, 2, 3, 4, 5, 6 limit {most}
 """,
     ("period", "bucket_ms", "app", "module", "model", "workspace", "up", "down", "first_down_ms"),
 )
 """User ratings."""
+
+
+_RECORD = (
+    "time_ms", "level", "trace_id", "app", "module", "model", "workspace", "request_id", "status_code", "duration_ms",
+    "input_tokens", "output_tokens", "total_tokens", "error_code", "error_message",
+)  # fmt: skip
+
+FAILED = Statement(
+    "failed",
+    f"""
+select {", ".join(_RECORD)} from {{log}}
+where {_CALL} and {{now}} and (status_code is null or status_code <> 200 or error_code <> '')
+order by time_ms desc limit {{most}}
+""",
+    _RECORD,
+    most=1000,
+)
+"""The newest failed calls, whole."""
+
+ARRIVALS = Statement(
+    "arrivals",
+    f"""
+select {{ms}} - duration_ms as sent_ms, model, workspace, total_tokens, duration_ms, status_code, error_code,
+  error_message
+from {{log}} where {_CALL} and {{now}} order by 1 limit {{most}}
+""",
+    ("sent_ms", "model", "workspace", "total_tokens", "duration_ms", "status_code", "error_code", "error_message"),
+    most=200_000,
+)
+"""Every call of the window by the time it was sent, for the replay of a limit."""
 
 
 def slices(by: Sequence[str]) -> Statement:
@@ -155,7 +200,7 @@ def slices(by: Sequence[str]) -> Statement:
         f"""
 select {{period}} as period, {names}, count(*) as calls, sum(case when {SUCCESS} then 0 else 1 end) as failures,
   {{percentile}}({_GOOD_MS}, 0.95) as p95_ms, {_TOKENS} as total_tokens
-from log where {_CALL} and {{scope}} group by 1, {places} order by calls desc limit {{most}}
+from {{log}} where {_CALL} and {{scope}} group by 1, {places} order by calls desc limit {{most}}
 """,
         ("period", *by, "calls", "failures", "p95_ms", "total_tokens"),
     )

@@ -46,7 +46,8 @@ def find_causes(
     none.
     """
     data = data or compared(observation, [one.started_at for one in incidents])
-    observation = observation.basis
+    asked, observation = observation.window, observation.basis
+    counted_from = asked.at(data.from_ms) if data.from_ms > asked.span.start_ms else None
     rows = [*_failures(data), *_slow(data)]
     if not rows and not any(incident.type in FAMILIES or incident.type == "latency" for incident in incidents):
         rows = [*negative(observation, data), *demand(data)]
@@ -58,7 +59,10 @@ def find_causes(
     told += [(_row_of(observation, data, one), one) for one in more]
     told.sort(key=lambda pair: pair[1] is None)
     ledger = Ledger(observation, thresholds) if any(incident is None for _, incident in told) else None
-    return tuple(_told(observation, data, row, incident, ledger, rows) for row, incident in told[:MOST_CAUSES])
+    return tuple(
+        replace(_told(observation, data, row, incident, ledger, rows), counted_from=counted_from)
+        for row, incident in told[:MOST_CAUSES]
+    )
 
 
 def compared(observation: Observation, began: Iterable[datetime | None]) -> Measured:

@@ -29,3 +29,9 @@ def scope_options(scope: Mapping[str, str], filters: Filters = Filters()) -> tup
         for value in values:
             words += option(name, value)
     return tuple(words)
+
+
+def filter_options(filters: Filters) -> tuple[str, ...]:
+    """Return the filters of a question as options, so that a command asks for the same calls."""
+    codes = (word for code in filters.error_code for word in option("error-code", code))
+    return (*scope_options({}, filters), *codes)

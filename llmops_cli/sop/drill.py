@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -112,9 +112,7 @@ def _total(sums: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
 
 def _slices(data: Measured, dimension: str) -> list[Slice]:
     now, before = _by_value(data.now, dimension), _by_value(data.before, dimension)
-    tokens: dict[str, int] = defaultdict(int)
-    for where, counts in data.now.items():
-        tokens[getattr(where, dimension)] += counts.total_tokens
+    tokens, tokens_before = _tokens(data.now, dimension), _tokens(data.before, dimension)
     return [
         Slice(
             {dimension: value},
@@ -123,9 +121,17 @@ def _slices(data: Measured, dimension: str) -> list[Slice]:
             tokens[value],
             *before.get(value, (0, 0)),
             None,
+            tokens_before[value],
         )
         for value in sorted(now.keys() | before.keys())
     ]
+
+
+def _tokens(period: Mapping[Where, Counts], dimension: str) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for where, counts in period.items():
+        sums[getattr(where, dimension)] += counts.total_tokens
+    return sums
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -190,6 +196,7 @@ def _rated(observation: Observation, by: tuple[str, ...]) -> dict[tuple[str, ...
 
 def _row(one: Slice, by: tuple[str, ...], failures: int, *, compared: bool) -> DrillRow:
     before_rate = one.before_failures / one.before_calls if one.before_calls else None
+    before = BaselineSlice(one.before_calls, before_rate, one.before_p95_ms, one.before_total_tokens)
     return DrillRow(
         value=JOINED.join(one.where.get(name, "") for name in by),
         calls=one.calls,
@@ -198,7 +205,7 @@ def _row(one: Slice, by: tuple[str, ...], failures: int, *, compared: bool) -> D
         failure_share=one.failures / failures if failures else 0.0,
         p95_ms=one.p95_ms,
         total_tokens=one.total_tokens,
-        baseline=BaselineSlice(one.before_calls, before_rate, one.before_p95_ms) if compared else None,
+        baseline=before if compared else None,
         where={name: one.where.get(name, "") for name in by},
     )
 
@@ -224,6 +231,8 @@ def _paste(observation: Observation, causes: Sequence[CauseRow]) -> Message:
             f"rate_{number}": row.failure_rate,
             f"elsewhere_{number}": row.elsewhere_failure_rate,
             f"since_{number}": since_text(observation, row),
+            f"in_{number}": "in the window" if row.counted_from is None else None,
+            f"from_{number}": None if row.counted_from is None else f"{row.counted_from:%H:%M:%S}",
             f"driver_{number}": scope_text(row.drivers[0].where) if row.drivers else None,
         }
     kind = causes[0].measure

@@ -1,9 +1,8 @@
 """What an expansion request says: the fields of `recover expand`, filled in from evidence.
 
-Wanted limits are the peak demand × 1.3, rounded up to a round number, refused calls included: demand that was refused
-is demand. A refused call is logged with 0 tokens, so it counts with the mean tokens of the successful ones (the mean,
-not the median: what is estimated is a sum). When calls were refused below the known limit, others use it too, and the
-request asks for 1.3 × the limit at least. What is not the bottleneck keeps its limit.
+Wanted limits are the peak demand × 1.3, rounded up to a round number, refused calls included (`peaks.py`): demand that
+was refused is demand. When calls were refused below the known limit, others use it too, and the request asks for 1.3 ×
+the limit at least. What is not the bottleneck keeps its limit.
 """
 
 from __future__ import annotations
@@ -17,9 +16,10 @@ from typing import Any
 
 from llmops_cli.evidence import Cell, Demand, Limit, Message, Observation
 from llmops_cli.knowledge.errors import classify
-from llmops_cli.knowledge.request import FIELDS, MAX_REQUEST_IDS
+from llmops_cli.knowledge.request import FIELDS, MAX_REQUEST_IDS, level_of
 from llmops_cli.knowledge.sentences import listed, sentence
 from llmops_cli.report import Incident, QuotaRow
+from llmops_cli.sop.peaks import busiest_minute
 
 MARGIN = 1.3
 """Wanted over peak: room to grow until the next request, without asking for what will not be used."""
@@ -90,6 +90,7 @@ def expansion_fields(
         "model": model,
         "workspace": workspace or sentence(Message("expand.all_workspaces"), lang),
         "limit_source": None if limit.source == "unknown" else limit.source,
+        "expected_growth": None,  # the sender's to say
         "reason": _reason(seen, current, wanted, lang),
         "window": from_to(observation.window.at, observation.window.span.start_ms, observation.window.span.end_ms),
         "peak_window": list(seen.peak_windows),
@@ -113,18 +114,22 @@ def unneeded(fields: Mapping[str, Any], warning: float) -> tuple[Message, ...]:
     """
     if fields.get("failures"):
         return ()
-    pairs = ((fields.get(f"peak_{half}"), fields.get(f"current_{half}")) for half in ("rpm", "tpm"))
-    level = max((peak / limit for peak, limit in pairs if peak and limit), default=None)
+    level = level_of(fields)
     if level is not None and level >= warning:
         return ()
     return (Message("expand.not_needed", {"model": fields["model"], "level": level}),)
 
 
 def _missing(fields: Mapping[str, Any], seen: _Seen) -> tuple[str, ...]:
-    """Of a pair one half is enough (a model may have no TPM limit); without refusals there are no request ids."""
+    """Of a pair one half is enough (a model may have no TPM limit); without refusals there are no request ids.
+
+    Where nothing in the log asks for more, only the sender knows what growth does.
+    """
     complete = {name for pair in _PAIRS if any(half in fields for half in pair) for name in pair}
     if not seen.refused:
         complete.add("request_ids")
+    if seen.refused or "reason" in fields:
+        complete.add("expected_growth")
     return tuple(name for name in FIELDS if name not in fields and name not in complete | _OPTIONAL)
 
 
@@ -148,10 +153,7 @@ def _seen(observation: Observation, quota_rows: Sequence[QuotaRow], model: str, 
 
     demand = next((d for d in observation.demand if (d.model, d.workspace) == (model, workspace)), None)
     row = next((r for r in quota_rows if (r.model, r.workspace) == (model, workspace)), None)
-    rpm, tpm = _peaks(demand, row)
-    done = [cell for cell in cells if cell.ok]
-    if rpm is not None and requests + tokens and (calls := sum(cell.calls for cell in done)):
-        tpm = max(tpm or 0, math.ceil(rpm * sum(cell.total_tokens for cell in done) / calls))
+    rpm, tpm = busiest_minute(observation, model, workspace) or ((row.rpm.peak, row.tpm.peak) if row else (0, 0))
     return _Seen(
         calls=demand.calls if demand else sum(cell.calls for cell in cells),
         requests_refused=requests,
@@ -159,23 +161,14 @@ def _seen(observation: Observation, quota_rows: Sequence[QuotaRow], model: str, 
         bursts=sum(cell.calls for cell in cells if families.get(id(cell)) == "rate_limit_burst"),
         first_refused_ms=min((cell.first_ms for cell in cells if families.get(id(cell)) in limited), default=None),
         hit=tuple(name for name, _ in hit.most_common()),
-        peak_rpm=rpm,
-        peak_tpm=tpm,
+        peak_rpm=round(rpm) or None,
+        peak_tpm=round(tpm) or None,
         peak_windows=_busy(observation, cells, demand),
     )
 
 
 def _family(cell: Cell) -> str:
     return classify(cell.status_code, cell.error_code, cell.error_message).family
-
-
-def _peaks(demand: Demand | None, row: QuotaRow | None) -> tuple[int | None, int | None]:
-    """Return requests and tokens of the busiest minute; None where nothing was counted."""
-    if demand is not None:
-        return demand.rpm_peak or None, demand.tpm_peak or None
-    if row is not None:
-        return round(row.rpm.peak) or None, round(row.tpm.peak) or None
-    return None, None
 
 
 def _busy(observation: Observation, cells: Sequence[Cell], demand: Demand | None) -> tuple[str, ...]:
@@ -236,6 +229,8 @@ def _wanted(current: int | None, peak: int | None, *, refused: bool) -> int | No
 
 def _reason(seen: _Seen, current: Mapping[str, int | None], wanted: Mapping[str, int | None], lang: str) -> str | None:
     raised = [half for half in ("rpm", "tpm") if wanted[half] is not None and wanted[half] != current[half]]
+    if not seen.refused:  # near a limit that nobody knows is no reason
+        raised = [half for half in raised if current[half] is not None]
     if not raised:
         return None
     values: dict[str, str | int | float | None] = {

@@ -188,7 +188,8 @@ def _evidence(ledger: Ledger, family: str, rise: Rise, cells: Sequence[Cell], en
         sample.setdefault((cell.error_code, cell.status_code), cell.error_message)
     for (code, status), calls in codes.most_common(MAIN_CODES):
         share = None if len(codes) == 1 else calls / rise.hits
-        evidence.append(Message("evidence.code", {"code": code, "status": status, "calls": calls, "share": share}))
+        said = "code" if code else "no_answer" if status is None else "no_code"
+        evidence.append(Message(f"evidence.{said}", {"code": code, "status": status, "calls": calls, "share": share}))
     main = codes.most_common(1)[0][0]
     if sample[main]:
         said = "client_sample" if main[1] is None else "sample"
@@ -201,8 +202,8 @@ def _evidence(ledger: Ledger, family: str, rise: Rise, cells: Sequence[Cell], en
 
 
 def _counted_from(ledger: Ledger, rise: Rise) -> str | None:
-    """Since when calls are counted, where that is before the window: its own counts are smaller."""
-    return clock(ledger.window, ledger.slots[rise.start].start_ms) if rise.start < ledger.first_now else None
+    """Since when calls are counted, where that is not the window's start: its own counts are others."""
+    return clock(ledger.window, ledger.slots[rise.start].start_ms) if rise.start != ledger.first_now else None
 
 
 def _elsewhere(ledger: Ledger, family: str, rise: Rise) -> list[Message]:

@@ -16,6 +16,7 @@ from llmops_cli.knowledge.sentences import sentence
 from llmops_cli.knowledge.thresholds import TREND_HORIZON_MS, TREND_LEAST_POINTS, TREND_WINDOWS, TREND_Z
 from llmops_cli.report import Level, QuotaData, QuotaRow
 from llmops_cli.sop.ledger import family_of
+from llmops_cli.sop.peaks import busiest_minute
 from llmops_cli.sop.steps import next_steps
 
 Key = tuple[str, str | None]
@@ -101,7 +102,17 @@ def quota(
         steps += [step for step in next_steps(kind, scope, {}, next_options) if not step.startswith("llmops quota")]
     bursts = any((second.level or 0.0) > 1 for row in rows for second in (row.rps, row.tps))
     coverage = Message("note.lower_bound_seconds" if bursts else "note.lower_bound")
-    return QuotaData(rows, sentence(coverage), tuple(steps))
+    return QuotaData(rows, sentence(coverage), tuple(steps), _hidden(observation, rows))
+
+
+def _hidden(observation: Observation, rows: Sequence[QuotaRow]) -> tuple[Message, ...]:
+    """Say how many tokens the model with the most refused calls would have used in its busiest minute."""
+    most = max((row for row in rows if row.workspace is None), key=lambda row: row.throttled, default=None)
+    found = busiest_minute(observation, most.model) if most is not None and most.throttled else None
+    if most is None or found is None or found[1] <= most.tpm.peak:
+        return ()
+    values: dict[str, str | int | float | None] = {"model": most.model, "logged": most.tpm.peak, "demand": found[1]}
+    return (Message("note.refused_have_no_tokens", values),)
 
 
 def own_limit(row: QuotaRow) -> bool:

@@ -13,10 +13,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from llmops_cli.evidence import Message
+from llmops_cli.evidence import Filters, Message
 from llmops_cli.knowledge.sentences import phrase, scope_text
 from llmops_cli.report import Action, Incident, QuotaRow, RecoverData, Replay, Waits
-from llmops_cli.sop.commandline import command, option, scope_options
+from llmops_cli.sop.commandline import command, filter_options, option, scope_options
+from llmops_cli.sop.ledger import asked
 from llmops_cli.sop.steps import LIMITED
 
 Values = Mapping[str, str | int | float | None]
@@ -63,21 +64,23 @@ def plan(
     *,
     next_options: str = "",
     replays: Replays | None = None,
+    filters: Filters = Filters(),
 ) -> RecoverData:
     """Order what can be done for these incidents (the gravest first, as `status` gives them).
 
     An action that serves several incidents stands once, where it is needed first. Without incidents there is nothing
     to do: no action, no runbook. `next_options` (as it stands in a shell) is appended to every command. `replays` are
-    of the resources that `throttled` names; without one, throttling is taken to help.
+    of the resources that `throttled` names; without one, throttling is taken to help. `filters` that the question had
+    stay in the commands, so that these look at the same calls.
     """
     actions: dict[tuple[object, ...], Action] = {}
     for incident in incidents:
-        case = _Case(incident, quota_rows, next_options, replays or {})
+        case = _Case(incident, quota_rows, next_options, replays or {}, filters)
         for name in case.names():
             if (action := case.action(name)) is not None:
                 actions.setdefault(case.identity(action), action)
     if incidents:
-        verify = _Case(incidents[0], quota_rows, next_options, {}).action("verify")
+        verify = _Case(incidents[0], quota_rows, next_options, {}, filters).action("verify")
         actions.update({("verify",): verify} if verify else {})
     runbook = (incidents[0].runbook or incidents[0].type) if incidents else None
     cases = (_Case(incident, quota_rows, next_options, replays or {}) for incident in incidents)
@@ -111,6 +114,7 @@ class _Case:
     quota_rows: Sequence[QuotaRow]
     next_options: str
     replays: Replays
+    filters: Filters = Filters()
 
     @property
     def model(self) -> str:
@@ -262,8 +266,8 @@ class _Case:
         return ", ".join(f"{model} {-calls:,}" for calls, model in most[:3])
 
     def scope_words(self) -> Iterator[str]:
-        """Yield the incident's scope as options."""
-        yield from scope_options(self.incident.scope)
+        """Yield the incident's scope, within what was asked for, as options."""
+        yield from scope_options(self.incident.scope, self.filters)
 
     def model_words(self, *, workspace: bool = False) -> Iterator[str]:
         """Yield the limited model, and the workspace that drives its demand, as options."""
@@ -295,7 +299,8 @@ def _workspace_limits(case: _Case) -> tuple[str, ...] | None:
 
 def _drill(case: _Case, *by: str) -> tuple[str, ...]:
     """Divide an incident by what its scope leaves open; by the error where it leaves nothing of that open."""
-    names = [name for name in by if name not in case.incident.scope] or ["error_code"]
+    known = {**asked(case.filters), **case.incident.scope}
+    names = [name for name in by if name not in known] or ["error_code"]
     return ("drill", *case.scope_words(), *(word for name in names for word in ("--by", name)))
 
 
@@ -310,5 +315,5 @@ _COMMANDS: Mapping[str, Callable[[_Case], tuple[str, ...] | None]] = {
     "review_answers": lambda case: ("status", *case.scope_words()),
     "read_trace": lambda case: ("drill", *case.scope_words(), "--by", "error_code"),
     "read_runbook": lambda case: ("recover", "--runbook", case.incident.runbook or case.incident.type),
-    "verify": lambda _: ("recover", "verify"),
+    "verify": lambda case: ("recover", "verify", *filter_options(case.filters)),
 }

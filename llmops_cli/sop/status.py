@@ -158,12 +158,21 @@ def _headline(
         return Message("headline.no_calls" if observation.matched_by_filters else "headline.no_match")
     if verdict == "ok":
         return Message("headline.ok", {"calls": observation.now.calls, "rate": observation.now.failure_rate})
+    if observation.now.calls < thresholds.min_calls and not observation.filters.error_code:
+        return _few(observation, thresholds)
     if window.anchored:
         # How long ago that is, only the clock knows: the window's own `log_ends_ms` is shown beside it.
         return Message("headline.anchored", {"calls": observation.now.calls, "rate": observation.now.failure_rate})
-    if observation.filters.error_code:
-        return Message("headline.filtered", {"calls": observation.now.calls})
-    return Message("headline.few_calls", {"calls": observation.now.calls, "needed": thresholds.min_calls})
+    return Message("headline.filtered", {"calls": observation.now.calls})
+
+
+def _few(observation: Observation, thresholds: Thresholds) -> Message:
+    """Say first what failed: three calls of three are no verdict, but somebody may be waiting for one of them."""
+    calls, failures = observation.now.calls, observation.now.failures
+    values: dict[str, str | int | float | None] = {"calls": calls, "failures": failures, "needed": thresholds.min_calls}
+    if not failures:
+        return Message("headline.few_calls", values)
+    return Message("headline.few_all_failed" if failures == calls > 1 else "headline.few_failed", values)
 
 
 def _headline_of(observation: Observation, first: Incident) -> Message:

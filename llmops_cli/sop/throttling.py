@@ -50,12 +50,19 @@ class _Found:
 
 
 def throttle_settings(
-    model: str, workspace: str | None, arrivals: Sequence[Arrival], limit: Limit, *, headroom: float = HEADROOM
+    model: str,
+    workspace: str | None,
+    arrivals: Sequence[Arrival],
+    limit: Limit,
+    *,
+    headroom: float = HEADROOM,
+    busiest: tuple[int, int] | None = None,
 ) -> ThrottleData:
     """Plan the client's limits for `model` (in `workspace`; None: all of them together) and replay them.
 
     `arrivals`: the window's calls of that model in all workspaces, in any order; other models are left aside.
-    `headroom`: share of the limit to use, above 0 and at most 1 (ValueError otherwise). Every assumption is a note.
+    `headroom`: share of the limit to use, above 0 and at most 1 (ValueError otherwise). `busiest`: requests and tokens
+    of the resource's busiest minute, as `peaks.busiest_minute` gives them. Every assumption is a note.
     """
     if not 0 < headroom <= 1:
         raise ValueError(f"headroom is a share above 0 and at most 1, not {headroom}")
@@ -108,7 +115,7 @@ def throttle_settings(
             *found.notes,
             *_share_notes(workspace, found, share, demands, limits),
             *latency_notes,
-            *_replay_notes(own, like, limits, replayed, known_platform=modelled),
+            *_replay_notes(own, like, limits, replayed, busiest, known_platform=modelled),
         ),
         limit_source=found.source,
     )
@@ -253,7 +260,13 @@ def _concurrency(
 
 
 def _replay_notes(
-    own: Sequence[Arrival], like: Typical | None, limits: RateLimits, replayed: Replayed, *, known_platform: bool
+    own: Sequence[Arrival],
+    like: Typical | None,
+    limits: RateLimits,
+    replayed: Replayed,
+    busiest: tuple[int, int] | None,
+    *,
+    known_platform: bool,
 ) -> tuple[Message, ...]:
     if not own:
         return (Message("throttle.no_calls", {}),)
@@ -263,13 +276,13 @@ def _replay_notes(
         id_ = "throttle.tokens_estimated" if like else "throttle.tokens_unknown"
         notes.append(Message(id_, {"calls": estimated, "tokens": like.tokens if like else None}))
     if replayed.given_up:
-        loads = _minutes(own, like).values()
+        rpm, tpm = busiest or (None, None)
         values: dict[str, float | None] = {
             "calls": replayed.given_up,
             "wait_ms": MAX_WAIT_S * 1000,
-            "rpm": max(load.calls for load in loads),
+            "rpm": rpm,
             "limit_rpm": limits.rpm,
-            "tpm": max(load.tokens for load in loads),
+            "tpm": tpm,
             "limit_tpm": limits.tpm,
         }
         notes.append(Message("throttle.given_up", values))

@@ -75,6 +75,9 @@ class CallSource(Protocol):
     def failures(self, window: Window, filters: Filters, limit: int) -> tuple[CallRecord, ...]:
         """Give the newest failed calls of the window, newest first."""
 
+    def slowest(self, window: Window, filters: Filters, limit: int) -> tuple[CallRecord, ...]:
+        """Give the successful calls of the window that took longest, the longest first; fewer where one has no text."""
+
     def trace(self, trace_id: str, window: Window | None) -> TraceLines:
         """Find a trace by its id, by a prefix of at least 8 characters, or by the request id of one of its calls."""
 

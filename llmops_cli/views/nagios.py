@@ -14,7 +14,7 @@ from llmops_cli.report import QuotaData, QuotaRow, Report, StatusData, VerifyDat
 from llmops_cli.views.figures import ASCII, percent
 from llmops_cli.views.heading import doubts
 from llmops_cli.views.saying import checked, headline
-from llmops_cli.views.words import place, word
+from llmops_cli.views.words import joined, place, say, word
 
 LEVELS = 50
 """Most water levels in one line: a plugin's output is cut at 4 to 8 KB by common schedulers."""
@@ -124,6 +124,9 @@ def _quota(data: QuotaData, lang: str) -> str:
 
 def _verify(data: VerifyData, lang: str) -> tuple[str, list[Perf]]:
     _, why = checked(data, lang)
+    reason = data.checks[-1].reason if data.checks and not data.recovered else None
+    if reason is not None:
+        why = joined([why, say(reason, lang)], lang)
     healthy = sum(check.verdict == "ok" for check in data.checks)
     card = data.scorecard
     minutes = (("detect", card.detect_min), ("locate", card.locate_min), ("recover", card.recover_min))

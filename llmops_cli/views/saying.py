@@ -62,12 +62,14 @@ def driver(one: Driver, lang: str = "en") -> str:
 
 
 def inside(cause: CauseRow, lang: str = "en") -> str:
-    """`412 of 1,394 calls fail (29.6 %), before 0 %`; empty where the measure has no rate."""
+    """`412 of 1,394 calls fail in the window (29.6 %), before 0 %`; empty where the measure has no rate."""
     if cause.failure_rate is None:
         return ""
     before = None if cause.baseline_failure_rate is None else percent(cause.baseline_failure_rate)
+    since = None if cause.counted_from is None else f"{cause.counted_from:%H:%M:%S}"
+    span = word("view.in_window", lang) if since is None else word("view.counted_from", lang, time=since)
     values = {"bad": count(cause.failures), "all": count(cause.calls), "rate": percent(cause.failure_rate)}
-    return word(f"view.inside_{_measure(cause)}", lang, **values, before=before)
+    return word(f"view.inside_{_measure(cause)}", lang, **values, span=span, before=before)
 
 
 def elsewhere(cause: CauseRow, lang: str = "en") -> str:

@@ -36,7 +36,7 @@ DATA = {
     "spans[span_id:s parent_id:s? name:s service:s start:t duration_ms:n status:s] "
     "explanations[error_code:s family:s retry:s cause:s remedy:s] next(s)",
     "drill": "by(s) rows[value:s calls:i failures:i failure_rate:n? failure_share:n p95_ms:n? total_tokens:i "
-    "baseline?{calls:i failure_rate:n? p95_ms:n?}] "
+    "baseline?{calls:i failure_rate:n? p95_ms:n? total_tokens:i}] "
     "causes[where{*} explains:n confidence:n calls:i failures:i failure_rate:n? elsewhere_failure_rate:n?]",
     "quota": f"{QUOTA} coverage:s",
     "recover": f"{INCIDENTS} actions[name:s why:s command:s effect:s risk:s rollback:s] runbook:s?",

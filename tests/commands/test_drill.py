@@ -1,9 +1,11 @@
 """`drill` says where it comes from, whatever has gone wrong; and what it says agrees with `status`."""
 
+import re
 from datetime import datetime
 
 import pytest
 
+from tests.commands.conftest import on_a_terminal, without_colour
 from tests.commands.logs import MINUTE, NOON_MS, call, event, iso, quiet, write
 
 BEGAN = NOON_MS + 5 * MINUTE
@@ -164,3 +166,35 @@ def test_a_short_healthy_log_has_no_incident(asked):
 def test_a_few_lines_are_compared_with_nothing(asked):
     lines = [call(NOON_MS + n * 1000) for n in range(30)]
     assert asked(lines, "status", *DAY)["incidents"] == []
+
+
+def test_a_rate_says_over_which_calls_it_is(answers):
+    """`status` counts an incident since it began, `drill` compares whole windows: the same name for both confuses."""
+    seen = answers("rate-limit", "status")["data"]["incidents"][0]["evidence"][0]
+    drilled = answers("rate-limit", "drill")["data"]
+    assert re.search(r"calls refused since \d\d:\d\d:\d\d \(", seen)
+    assert re.search(r" calls in the window \(", drilled["paste"])
+    assert drilled["causes"][0]["counted_from"] is None
+
+
+def test_both_say_so_in_both_languages(llmops, stories):
+    config = ("--config", stories["rate-limit"].config)
+    assert re.search(r"inside +[\d,]+ of [\d,]+ calls fail in the window \(", llmops("drill", *config).out)
+    assert re.search(r"窗口内 [\d,]+ 次调用中失败", llmops("drill", *config, "--lang", "zh").out)
+
+
+def test_tokens_stand_beside_those_before(llmops, tmp_path):
+    lines = [
+        *quiet(NOON_MS - 15 * MINUTE, 15, per_minute=20, tokens=(100, 50)),
+        *quiet(NOON_MS, 15, per_minute=20, tokens=(9_000, 50)),
+    ]
+    words = ("drill", "--by", "model", "--log", write(tmp_path / "app.log", lines), *WINDOW)
+    (row,) = llmops(*words, "-o", "json").json()["data"]["rows"]
+    assert (row["total_tokens"], row["baseline"]["total_tokens"]) == (300 * 9_050, 300 * 150)
+    head, shown = (
+        re.split(r" {2,}", line) for line in llmops(*words).out.splitlines() if re.match(r"model  |qwen", line)
+    )
+    assert shown[head.index("tokens before")] == "45 k"
+    assert "tokens before" in on_a_terminal(*words, columns=200)[1]
+    _, narrow, _ = on_a_terminal(*words, columns=80)
+    assert all(len(line) <= 80 or "llmops" in line for line in without_colour(narrow).splitlines())

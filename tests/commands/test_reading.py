@@ -138,6 +138,28 @@ def test_gbk_by_option(llmops, here):
     assert found["data"]["calls"][0]["error_message"] == "请求过于频繁"
 
 
+@pytest.mark.parametrize(
+    "codec",
+    ["utf-8", "gb18030", "big5", "cp1252", "latin-1", "shift_jis", "euc-jp", "euc-kr", "utf-16", "utf-32"],
+)
+def test_the_usual_encodings_are_read(llmops, here, codec):
+    lines = [call(NOON_MS + n, app="a\\b~c+d-", status=500) for n in range(30)]
+    (here / "app.log").write_bytes("".join(f"{line}\n" for line in lines).encode(codec))
+    assert counts(status(llmops, "app.log", more=("--encoding", codec, "--app", "a\\b~c+d-"))) == (30, 30, 0)
+
+
+@pytest.mark.parametrize(
+    "codec",
+    ["utf-7", "utf_7", "U7", "punycode", "idna", "unicode_escape", "raw_unicode_escape", "hz", "iso2022_kr", "cp037"],
+)
+def test_an_encoding_whose_ascii_is_no_ascii_is_refused(llmops, here, codec):
+    ran = llmops("status", "--log", "app.log", "--encoding", codec)
+    assert (ran.code, ran.out) == (2, "")
+    error, hint = ran.err.splitlines()
+    assert codec in error
+    assert "utf-8, gbk" in hint
+
+
 def docker(line):
     return json.dumps({"log": f"{line}\n", "stream": "stdout", "time": "2025-07-09T04:00:00.0Z"})
 
@@ -188,6 +210,22 @@ def test_lines_out_of_order_are_counted_all_the_same(llmops, here):
     lines[3], lines[50] = lines[50], lines[3]
     write(here / "app.log", [*quiet(NOON_MS - 60 * MINUTE, 60), *lines, *quiet(NOON_MS + 15 * MINUTE, 60)])
     assert counts(status(llmops, "app.log")) == (60, 0, 0)
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_a_bad_pattern_is_told_from_where_it_came(llmops, here, output):
+    (here / "llmops.toml").write_text('[profiles.prod]\nlog = "app.log"\npattern = "%d{"\n')
+    write(here / "app.log", quiet(NOON_MS, 1))
+    ran = llmops("status", "--profile", "prod", "-o", output)
+    said = ran.err if output == "table" else ran.json()["errors"][0]["message"]
+    assert ran.code == 2
+    assert f"{here}/llmops.toml:3: profiles.prod.pattern: column 3: " in said
+    assert "--pattern" not in said
+    ran = llmops("status", "--profile", "prod", "--pattern", "%nonsense", "-o", output)
+    said = ran.err if output == "table" else ran.json()["errors"][0]["message"]
+    assert ran.code == 2
+    assert "--pattern: column 1" in said
+    assert "llmops.toml" not in said
 
 
 def test_a_pattern_of_ones_own(llmops, here):

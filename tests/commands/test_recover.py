@@ -9,6 +9,7 @@ import pytest
 
 from llmops_cli.knowledge.runbooks import runbook_names
 
+from .conftest import END
 from .logs import MINUTE, NOON_MS, call, quiet, write
 
 
@@ -106,6 +107,40 @@ def test_a_limit_that_is_not_the_trouble_is_said_beside_the_request(llmops, stor
     assert "qwen-max" in note
 
 
+@pytest.mark.parametrize(
+    ("lang", "says", "claimed"),
+    [
+        (
+            "en",
+            (
+                "No call was refused for it in the time observed; the busiest minute used 2.5 % of the present limit.",
+                "Wanted: [TO FILL IN: expected growth and the limits it needs]",
+            ),
+            "are refused",
+        ),
+        (
+            "zh",
+            (
+                "统计时段内尚无调用被限流，最忙的一分钟用了当前额度的 2.5 %；",
+                "期望额度：【待补充: 预计的业务增长及所需额度】",
+            ),
+            "即将被限流",
+        ),
+    ],
+)
+def test_a_request_for_a_healthy_model_claims_no_refusals(llmops, tmp_path, lang, says, claimed):
+    log = write(tmp_path / "app.log", quiet(NOON_MS, 15, per_minute=30))
+    config = tmp_path / "llmops.toml"
+    config.write_text("[profiles.p.limits.qwen-plus]\nrpm = 1200\n")
+    words = ("--log", log, "--config", config, "--profile", "p", "--timezone", "+08:00", "--from", str(NOON_MS))
+    ran = llmops("recover", "expand", *words, "--since", "15m", "--model", "qwen-plus", "--lang", lang)
+    assert ran.code == 0
+    assert all(text in ran.out for text in says)
+    assert claimed not in ran.out
+    assert "request id" not in ran.out.lower()
+    assert "expected_growth" in ran.err
+
+
 def test_no_doubt_is_raised_where_calls_are_refused_or_the_level_is_high(llmops, config):
     assert llmops("recover", "expand", *config, "-o", "json").json()["data"]["notes"] == []
 
@@ -200,3 +235,37 @@ def test_unknown_limits_say_so_and_how_to_set_them(llmops, tmp_path):
     row = llmops("quota", *words, "--config", config, "--profile", "p", "-o", "json").json()["data"]["rows"][0]
     assert (row["limit_source"], row["rpm"]["limit"], row["level"]) == ("configuration", 100, 0.6)
     assert row["tpm"]["limit"] is None
+
+
+def test_the_plan_checks_the_calls_that_were_asked_for(llmops, stories):
+    log = stories["rate-limit"].log
+    place = ("--log", log, "--timezone", "Asia/Shanghai", "--since", "20m")
+    both = ("--app", "doc-qa", "--app", "shop-assistant", "--model", "qwen-plus")
+    for filters in (both, ("--error-code", "Throttling.RateQuota"), ()):
+        actions = llmops("recover", *filters, *place, "-o", "json").json()["data"]["actions"]
+        assert shlex.split(actions[-1]["command"]) == ["llmops", "recover", "verify", *filters, *map(str, place)]
+
+
+def test_the_other_commands_of_the_plan_stay_within_the_question(llmops, stories):
+    words = ("--config", stories["latency"].config, "--app", "doc-qa")
+    actions = llmops("recover", *words, "-o", "json").json()["data"]["actions"]
+    (ticket,) = (one["command"] for one in actions if one["name"] == "ticket")
+    assert "--app doc-qa" in ticket
+
+
+@pytest.mark.parametrize("name", ["rate-limit", "token-limit"])
+def test_the_busiest_minute_is_the_same_in_each_answer_about_a_limit(llmops, tmp_path, name):
+    llmops("demo", name, "--calls", "8000", "--out", tmp_path / "app.log", "--no-walk", "--end", END)
+    words = ("--config", tmp_path / "app.toml", "--model", "qwen-plus", "-o", "json")
+    fields, quota, throttle = (
+        llmops(*verb, *words).json()["data"] for verb in (("recover", "expand"), ("quota",), ("recover", "throttle"))
+    )
+    (row,) = (row for row in quota["rows"] if row["workspace"] is None)
+    requests, tokens = fields["fields"]["peak_rpm"], fields["fields"]["peak_tpm"]
+    assert row["rpm"]["peak"] == requests
+    assert row["tpm"]["peak"] < tokens
+    in_short = f"{tokens / 1000:.0f} k"
+    (told,) = quota["notes"]
+    assert f"needs {in_short} instead of" in told
+    (above,) = (note for note in throttle["notes"] if "busiest minute" in note)
+    assert f"busiest minute {requests} requests, {in_short} tokens, refused calls included" in above

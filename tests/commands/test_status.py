@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.commands.logs import MINUTE, NOON_MS, iso, quiet, write
+from tests.commands.logs import MINUTE, NOON_MS, call, iso, quiet, write
 
 WINDOW = ("--from", iso(NOON_MS), "--to", iso(NOON_MS + 15 * MINUTE), "--timezone", "+08:00")
 
@@ -18,6 +18,52 @@ def status(llmops, log, *words, verb="status"):
 
 def headline(llmops, log, *words):
     return llmops("status", "--log", log, *WINDOW, *words).out.splitlines()[0]
+
+
+# --- failures among few calls, failures without a code ---------------------------------------------------------------
+
+
+def failing(count, **values):
+    return [call(NOON_MS + n * 20_000, **{"status": 500, **values}) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "lang", "first"),
+    [
+        (failing(19), "en", "all 19 calls failed, too few for a verdict (at least 20)"),
+        (failing(19), "zh", "19 次调用全部失败，但次数太少，不足以定论（至少 20 次）"),
+        (failing(1), "en", "1 of 1 calls failed, too few calls for a verdict (at least 20)"),
+        ([*failing(15), *quiet(NOON_MS + 7, 1)], "en", "15 of 19 calls failed, too few calls for a verdict"),
+        (quiet(NOON_MS, 1), "en", "4 calls are too few to judge (at least 20)"),
+    ],
+    ids=["all", "all-zh", "one", "most", "none"],
+)
+def test_few_calls_say_first_what_failed(llmops, tmp_path, lines, lang, first):
+    log = write(tmp_path / "app.log", sorted(lines))
+    assert first in headline(llmops, log, "--lang", lang)
+    assert status(llmops, log)[0]["verdict"] == "unknown"
+
+
+def test_few_calls_at_the_end_of_an_old_log_are_not_called_usual(llmops, tmp_path):
+    log = write(tmp_path / "app.log", failing(19))
+    said = llmops("status", "--log", log, "--timezone", "+08:00").out.splitlines()[0]
+    assert said.startswith("UNKNOWN  all 19 calls failed, too few for a verdict")
+
+
+@pytest.mark.parametrize(
+    ("values", "lang", "line"),
+    [
+        ({"status": 500}, "en", "no error code (HTTP 500): 450 calls"),
+        ({"status": 500}, "zh", "无错误码（HTTP 500）：450 次"),
+        ({"status": ""}, "en", "no answer, no code: 450 calls"),
+        ({"status": ""}, "zh", "无响应、无错误码：450 次"),
+        ({"status": 500, "code": "InternalError"}, "en", "InternalError (500): 450 calls"),
+    ],
+)
+def test_a_failure_without_a_code_is_called_so(llmops, tmp_path, values, lang, line):
+    lines = [*quiet(NOON_MS - 15 * MINUTE, 15, per_minute=30), *quiet(NOON_MS, 15, per_minute=30, **values)]
+    (found,) = status(llmops, write(tmp_path / "app.log", lines), "--lang", lang)[0]["incidents"]
+    assert line in found["evidence"]
 
 
 # --- filters that match nothing, patterns that fit nothing ------------------------------------------------------------

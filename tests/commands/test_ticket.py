@@ -126,7 +126,21 @@ def test_slow_answers_are_told_by_their_times(llmops, stories):
     assert fields["p95_ms"] > 1.5 * fields["before_p95_ms"]
     assert fields["slow"] > 20
     assert "failures" not in fields
-    assert "request_ids" in data["missing"]  # the log's failures are not those calls
+    assert "request_ids" not in data["missing"]
+    assert len(fields["request_ids"]) == 10
+    logged = stories["latency"].log.read_text()
+    slowest = []
+    for one in fields["request_ids"]:
+        id_, day, time, _zone, took = re.fullmatch(
+            r"(\S{36}) \((\S{10}) (\d\d:\d\d:\d\d\.\d{3})(\S{6}), ([\d.,]+ m?s)\)", one
+        ).groups()
+        line = next(line for line in logged.splitlines() if f",{id_}," in line)
+        ms = int(re.search(rf",{id_},200,(\d+),", line)[1])
+        assert line.startswith(f"{day} {time}")
+        assert took in {f"{ms:,} ms", f"{ms / 1000:.1f} s", f"{ms / 1000:.0f} s"}
+        slowest.append(ms)
+    assert slowest == sorted(slowest, reverse=True)
+    assert slowest[-1] > fields["before_p95_ms"]
     assert any(text.startswith("longer answers: ") for text in fields["ruled_out"])
 
 

@@ -108,6 +108,12 @@ def test_verify_says_that_the_log_ended(llmops, log):
     assert re.search(r"unknown   0 calls, 0 failed; the log ends \S.* ago", ran.out)
 
 
+@pytest.mark.parametrize("output", ["markdown", "nagios"])
+def test_verify_says_why_in_every_output(llmops, log, output):
+    ran = verify(llmops, log, "--timeout", "4.3s", output=output)
+    assert re.search(r"the log ends \S.* ago", ran.out)
+
+
 def test_verify_without_calls_is_unknown(llmops, log):
     ran = verify(llmops, log, "--timeout", "3.3s", output="table")
     assert ran.code == 3

@@ -321,3 +321,21 @@ def test_every_id_in_the_code_has_its_sentence():
     }
     assert len(used) > 20
     assert sorted((name, file) for name, file in used if name not in ENGLISH) == []
+
+
+@pytest.mark.parametrize(
+    ("ms", "english", "chinese"),
+    [
+        (38, "38 ms", "38 ms"),
+        (12_000, "12 s", "12 秒"),
+        (720_000, "12 min", "12 分钟"),
+        (3 * 3_600_000, "3 h", "3 小时"),
+        (3 * 3_600_000 + 300_000, "3 h 5 min", "3 小时 5 分钟"),
+        (502 * 86_400_000, "502 d", "502 天"),
+    ],
+)
+def test_a_duration_has_the_units_of_its_language(ms, english, chinese):
+    for value in (ms, english):  # sop hands over some as text
+        assert (formatted(value, "duration"), formatted(value, "duration", "zh")) == (english, chinese)
+    said = sentence(Message("incident.latency.headline", {"scope": "", "since": "06:18:00", "for": english}), "zh")
+    assert said == f"全部调用响应变慢，始于 06:18:00（{chinese}）"

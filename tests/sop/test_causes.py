@@ -22,7 +22,7 @@ def test_a_steady_mixture_comes_from_everywhere_and_names_no_single_code():
     assert (cause.where, cause.family, cause.failures) == ({}, "", 75)
     assert [note.id for note in cause.notes].count("drill.code") == 3
     paste = sentence(drill(seen(records), [], (), causes=(cause,)).paste)
-    assert paste == "failures of several kinds: everything, 75 of 3,000 calls (2.5 %)."
+    assert paste == "failures of several kinds: everything, 75 of 3,000 calls in the window (2.5 %)."
 
 
 def test_a_water_level_comes_from_who_drives_it_said_once():

@@ -126,7 +126,7 @@ def test_an_empty_window_claims_nothing():
     assert found["calls"] == found["failures"] == 0
     assert "failure_rate" not in found
     assert found["wanted_rpm"] == 228
-    assert missing == ("peak_rpm", "peak_tpm", "peak_window", "business_impact")
+    assert missing == ("expected_growth", "peak_rpm", "peak_tpm", "peak_window", "business_impact")
 
 
 def test_refused_below_the_known_limit_asks_for_more_than_the_limit():
@@ -154,6 +154,21 @@ def test_demand_near_the_limit_is_a_reason_before_anything_is_refused():
     assert found["reason"].startswith("demand comes near")
     assert "92 % of the limit" in found["business_impact"]
     assert missing == ()
+    text = expansion_request(found, missing)
+    assert (
+        "No call was refused for it in the time observed; the busiest minute used 92.1 % of the present limit." in text
+    )
+    assert "request IDs" not in text
+
+
+def test_a_peak_is_not_near_a_limit_that_nobody_knows():
+    quiet = observe([cell(m, 210, tokens=210_000) for m in range(15)], [demand(3150, 210, 210_000)])
+    for limit in (Limit(MODEL, None, None, None), Limit(MODEL, None, 30_000, None, "live")):
+        found, missing = fields(quiet, limit)
+        assert "reason" not in found
+        assert "expected_growth" in missing
+    found, missing = fields(refused_for_requests(), Limit(MODEL, None, None, None))
+    assert "expected_growth" not in missing
 
 
 def test_one_workspace_counts_its_own_calls_only():

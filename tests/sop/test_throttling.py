@@ -65,7 +65,7 @@ def test_a_rate_limited_log_is_refused_no_more_when_it_is_throttled():
 
 
 def test_demand_far_above_the_limit_is_not_talked_away():
-    plan = throttle_settings(MODEL, None, per_minute(600, minutes=10), limit(228))
+    plan = throttle_settings(MODEL, None, per_minute(600, minutes=10), limit(228), busiest=(600, 60_000))
     assert plan.replay.refused_after > 3_000
     values = note(plan, "throttle.given_up")
     assert values["calls"] == plan.replay.refused_after

@@ -409,7 +409,7 @@ DRILL = DrillData(
             0.91,
             2914.0,
             512_000,
-            BaselineSlice(1101, 0.0, 2871.0),
+            BaselineSlice(1101, 0.0, 2871.0, 1_204_000),
             {"model": "qwen-plus", "workspace": WORKSPACE},
         ),
         DrillRow("qwen-max × ", 27, 27, 1.0, 0.06, None, 0, None, {"model": "qwen-max", "workspace": ""}),
@@ -421,7 +421,7 @@ DRILL = DrillData(
             0.03,
             1210.0,
             700_000,
-            BaselineSlice(1800, 0.004, 1190.0),
+            BaselineSlice(1800, 0.004, 1190.0, 512_000),
             {"model": "通义千问", "workspace": "llm-6qtsrlugmu6wanfs"},
         ),
     ),
@@ -529,7 +529,17 @@ VERIFY_REPORT = report(
 )
 VERIFY_NOT = report(
     "recover verify",
-    VerifyData(recovered=False, checks=(Check(NOW, "critical"),), recovered_at=None, scorecard=Scorecard()),
+    VerifyData(
+        recovered=False,
+        checks=(
+            Check(NOW, "unknown", 3, 0, Message("verify.log_ends", {"age": 240_000})),
+            Check(
+                NOW, "critical", 90, 41, Message("incident.auth.headline", {"scope": "qwen-max", "since": "14:15:08"})
+            ),
+        ),
+        recovered_at=None,
+        scorecard=Scorecard(),
+    ),
 )
 
 EVIL = "\x1b[31mred\x1b]0;title\x07\r\n\x9b2J[/red][link=http://x]@all `a`|b <img src=x> \u202egnp.exe\u2066\u2028\u200b\ufeff\ud800 C:\\"

@@ -47,8 +47,8 @@ ADDED = {
     "trace": "matches request_ids summary calls[started_at wait_ms] explanations[status_code source]",
     "trace-spans": "matches request_ids summary",
     "drill": "excess_failures paste next rows[where ratings negative] "
-    "causes[family measure baseline_failure_rate notes started_at started_before drivers]",
-    "quota": "next",
+    "causes[family measure baseline_failure_rate notes started_at started_before drivers counted_from]",
+    "quota": "next notes",
     "throttle": "notes limit_source replay{others_before others_after}",
     "expand": "notes",
     "verify": "checks[calls failures reason] given_up",

@@ -87,6 +87,9 @@ def test_verify():
         "LLMOPS OK - recovered since 14:29:24 (3 of 5 checks healthy) | checks=5"
     )
     assert state(REPORTS["verify-not"]) == "CRITICAL"
+    assert "not recovered yet; qwen-max is refused for its API key since 14:15:08 (0 of 2 checks healthy)" in nagios(
+        REPORTS["verify-not"]
+    )
 
 
 def test_the_text_is_ascii_where_it_is_ours():

@@ -32,23 +32,23 @@ def search(entries: Sequence[Entry], wanted: str, log_format: LogFormat, span: S
             f"{wanted!r} has fewer than {SHORTEST_PREFIX} characters",
             "give more of the trace id, or the whole request id",
         )
-    hits = [line for entry in entries for line in _hits(entry, wanted, log_format, span, meter)]
-    ids = {line.trace_id for line in hits if line.trace_id.startswith(wanted)}
+    found = [line for entry in entries for line in hits(entry, wanted, log_format, span, meter)]
+    ids = {line.trace_id for line in found if line.trace_id.startswith(wanted)}
     if wanted in ids:
         ids = {wanted}
     if not ids:
-        called = {line.trace_id for line in hits if line.call and line.call.request_id == wanted and line.trace_id}
+        called = {line.trace_id for line in found if line.call and line.call.request_id == wanted and line.trace_id}
         if len(called) != 1:
             return TraceLines(wanted, (), tuple(sorted(called))[:_MOST_MATCHES])
         return search(entries, called.pop(), log_format, span, meter)
     if len(ids) > 1:
         return TraceLines(wanted, (), tuple(sorted(ids))[:_MOST_MATCHES])
     trace_id = ids.pop()
-    lines = sorted((line for line in hits if line.trace_id == trace_id), key=lambda line: line.time_ms)
+    lines = sorted((line for line in found if line.trace_id == trace_id), key=lambda line: line.time_ms)
     return TraceLines(trace_id, tuple(lines))
 
 
-def _hits(entry: Entry, wanted: str, log_format: LogFormat, span: Span | None, meter: Meter) -> Iterator[LogLine]:
+def hits(entry: Entry, wanted: str, log_format: LogFormat, span: Span | None, meter: Meter) -> Iterator[LogLine]:
     """Give every event whose first line holds `wanted`, with its continuation lines."""
     file, timeline = entry.plain, entry.timeline
     if file is None or timeline is None or file.size == 0:

@@ -16,7 +16,6 @@ from llmops_cli.evidence import (
     Filters,
     Observation,
     Period,
-    Point,
     Slice,
     SourceState,
     Span,
@@ -25,6 +24,7 @@ from llmops_cli.evidence import (
     bucket_length,
 )
 from llmops_cli.queries import CELLS, DEMAND, DUCKDB, FEEDBACK, POINTS, TOTALS, Statement, answers, slices
+from llmops_cli.queries.statements import SUCCESS
 from llmops_cli.sources import Refused, TraceLines
 from llmops_cli.sources.local import dictionary, load
 from llmops_cli.sources.local.format import LogFormat
@@ -32,7 +32,7 @@ from llmops_cli.sources.local.logset import Entry, LogSet, no_header, odd_times
 from llmops_cli.sources.local.meter import Meter, following, no_advance, no_meter
 from llmops_cli.sources.local.plain import PlainFile
 from llmops_cli.sources.local.reader import Reader
-from llmops_cli.sources.local.search import search
+from llmops_cli.sources.local.search import hits, search
 from llmops_cli.sources.local.statement import written_twice
 from llmops_cli.sources.local.timeline import Timeline, Trusted
 
@@ -51,9 +51,9 @@ Answer = TypeVar("Answer")
 class LocalSource:
     """Log files, read by windows: what is asked for is parsed into DuckDB once, and only that.
 
-    `paths`: files, globs, directories or `-`; `pattern`: the Logback pattern of the header; `zone`: of times that are
-    written without one. `meter` shows a long read to whoever waits. Raises `UsageError` for a pattern that does not
-    compile or an unknown encoding, `SourceError` for what cannot be read.
+    `paths`: files, globs, directories or `-`; `pattern`: the Logback pattern of the header, `pattern_from`: what an
+    error calls it; `zone`: of times that are written without one. `meter` shows a long read to whoever waits. Raises
+    `UsageError` for a pattern that does not compile or an unknown encoding, `SourceError` for what cannot be read.
     """
 
     name = "local"
@@ -64,6 +64,7 @@ class LocalSource:
         *,
         zone: tzinfo,
         pattern: str = STANDARD_PATTERN,
+        pattern_from: str = "--pattern",
         encoding: str | None = None,
         meter: Meter = no_meter,
     ) -> None:
@@ -71,7 +72,7 @@ class LocalSource:
             self._format = LogFormat(compile_pattern(pattern), zone)
         except PatternError as error:
             raise UsageError(
-                "bad_pattern", f"--pattern: {error}", "copy it from the appender in logback.xml"
+                "bad_pattern", f"{pattern_from}: {error}", "copy it from the appender in logback.xml"
             ) from error
         self._meter = meter
         self._con = _connect()
@@ -118,33 +119,18 @@ class LocalSource:
         """Read everything that `status` decides from; see `CallSource`."""
         spans = self._spans(window, between)
         self._prepare(spans, filters)
-        bucket = bucket_length(window.span.ms)
-        totals = {row["period"]: row for row in self._ask(TOTALS, spans)}
-        demand = [] if brief else self._ask(DEMAND, spans)
-        points = [] if brief else self._ask(POINTS, spans, bucket)
-        overall = {row["unit"]: row for row in demand if row["model"] is None}
-        oldest = self.oldest_ms()
+        asked = (TOTALS, CELLS, FEEDBACK) if brief else (TOTALS, DEMAND, POINTS, CELLS, FEEDBACK)
+        bucket, slow = bucket_length(window.span.ms), thresholds.p95_ms.warning
+        rows = {statement.name: self._rows(statement, spans, bucket, slow) for statement in asked}
         newest = self._con.execute("select max(time_ms) from calls where duration_ms is not null").fetchone()
-        start = min(span.start_ms for span in spans.values())
         unparsed = [
             text for time, text in self._unparsed if time is None or window.span.start_ms <= time < window.span.end_ms
         ]
-        return Observation(
-            window=window if "before" in spans else replace(window, baseline=None, stepped_back=False),
-            bucket_ms=bucket,
-            read_from_ms=start if oldest is None else max(start, oldest),
-            now=answers.stats(totals.get("now"), overall),
-            before=answers.stats(totals.get("before"), {}) if "before" in spans else None,
-            points=tuple(Point(**row) for row in points if row["period"] != "between"),
-            cells=answers.cells(self._rows(CELLS, spans, bucket, thresholds.p95_ms.warning)),
-            demand=tuple(answers.demand(demand, window.span)),
-            feedback=tuple(answers.ratings(row) for row in self._ask(FEEDBACK, spans, bucket)),
+        return replace(
+            answers.observation(rows, window, filters, spans, oldest_ms=self.oldest_ms()),
             unparsed=len(unparsed),
             unparsed_samples=tuple(unparsed[:3]),
             newest_call_ms=newest[0] if newest else None,
-            matched_by_filters=not filters or any(row["calls"] for row in totals.values()),
-            filters=filters,
-            between=spans.get("between"),
         )
 
     def bytes_of(self, span: Span) -> int:
@@ -158,7 +144,8 @@ class LocalSource:
         spans = self._spans(window)
         self._prepare(spans, filters)
         sides: dict[tuple[str, ...], dict[Period, dict[str, Any]]] = {}
-        for row in self._ask(slices(by), spans):
+        statement = slices(by)
+        for row in answers.named(statement, {statement.name: self._rows(statement, spans)}):
             sides.setdefault(tuple(row[name] for name in by), {})[row["period"]] = row
         return tuple(answers.slice_of(dict(zip(by, key, strict=True)), side) for key, side in sides.items())
 
@@ -188,6 +175,28 @@ class LocalSource:
             [window.span.start_ms, window.span.end_ms, limit],
         ).fetchall()
         return tuple(self._record(row) for row in rows)
+
+    def slowest(self, window: Window, filters: Filters, limit: int = 10) -> tuple[CallRecord, ...]:
+        """Give the successful calls that took longest, the longest first; their ids are read from the files again."""
+        self._prepare(self._spans(window), filters)
+        rows = self._con.execute(
+            f"select time_ms, duration_ms, app, module, model, workspace from log where {SUCCESS} "
+            "and duration_ms is not null and time_ms >= ? and time_ms < ? order by duration_ms desc, time_ms limit ?",
+            [window.span.start_ms, window.span.end_ms, limit],
+        ).fetchall()
+        found = (self._call(*row) for row in rows)
+        return tuple(call for call in found if call is not None)
+
+    def _call(self, time_ms: int, duration_ms: int, *where: str) -> CallRecord | None:
+        """Read a call as it was logged, found by when it was and how long it took."""
+        span = Span(time_ms, time_ms + 1)
+        lines = (
+            line
+            for entry in self._logs.holding(span)
+            for line in hits(entry, f",{duration_ms},", self._format, span, self._meter)
+        )
+        calls = (line.call for line in lines if line.call is not None and line.call.duration_ms == duration_ms)
+        return next((one for one in calls if [one.app, one.module, one.model, one.workspace] == [*where]), None)
 
     def trace(self, trace_id: str, window: Window | None) -> TraceLines:
         """Find a trace; see `CallSource`."""
@@ -313,9 +322,6 @@ class LocalSource:
         if len(rows) == statement.most:
             self._capped.add(f"{statement.name}: only the {statement.most:,} largest groups were read")
         return rows
-
-    def _ask(self, statement: Statement, spans: dict[Period, Span], bucket: int = 1) -> list[dict[str, Any]]:
-        return [dict(zip(statement.columns, row, strict=True)) for row in self._rows(statement, spans, bucket)]
 
 
 def _some(told: list[str]) -> list[str]:

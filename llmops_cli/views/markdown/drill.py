@@ -61,6 +61,7 @@ def _quota(report: Report, data: QuotaData, draft: Draft) -> None:
     draft.heading(report)
     draft.table(LEVELS, [_level(row, draft.lang) for row in data.rows], left=4)
     draft.paragraph(escape(told(data.coverage, draft.lang)))
+    draft.bullets(escape(text) for text in note_texts(data.notes, draft.lang))
     draft.fenced(data.next, "sh")
 
 

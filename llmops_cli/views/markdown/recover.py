@@ -8,7 +8,7 @@ from llmops_cli.views.heading import clock, note_texts
 from llmops_cli.views.markdown.markup import Draft, code, escape
 from llmops_cli.views.markdown.status import incidents
 from llmops_cli.views.saying import action_lines, action_title, added_wait, checked, retries, runbooks, steps_taken
-from llmops_cli.views.words import source, term, word
+from llmops_cli.views.words import say, source, term, word
 
 
 def write(report: Report, draft: Draft) -> None:
@@ -88,10 +88,11 @@ def _verify(report: Report, data: VerifyData, draft: Draft) -> None:
         (
             clock(check.time),
             term("severity", check.verdict, draft.lang),
+            "" if check.reason is None else escape(say(check.reason, draft.lang)),
             "" if check.calls is None else count(check.calls),
             "" if check.failures is None else count(check.failures),
         )
         for check in data.checks
     ]
-    draft.table(("from", "state", "calls", "failures"), rows, left=2)
+    draft.table(("from", "state", "why", "calls", "failures"), rows, left=3)
     draft.bullets(escape(text) for text in steps_taken(data.scorecard, draft.lang))

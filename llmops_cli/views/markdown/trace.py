@@ -26,7 +26,7 @@ def write(report: Report, draft: Draft) -> None:
             code(call.model, cell=True),
             code(error_name(call.status_code, call.error_code, draft.lang), cell=True),
             f"{_exact(call.started_at)} {zone(call.started_at)}",
-            "" if call.wait_ms is None else timespan(call.wait_ms),
+            "" if call.wait_ms is None else draft.word("view.lasting", time=timespan(call.wait_ms)),
             milliseconds(call.duration_ms),
             compact(call.total_tokens),
         )

@@ -21,10 +21,11 @@ LAST = (
     Column("p95", right=True),
     Column("p95_before", right=True),
     Column("tokens", right=True),
+    Column("tokens_before", right=True),
     Column("calls_before", right=True),
 )
-DROPS = ("calls_before", "tokens", "p95_before", "p95", "failure_share", "before", "rate")
-DROPS_WHEN_SLOW = ("calls_before", "tokens", "failure_share", "before", "rate", "p95_before", "p95")
+DROPS = ("tokens_before", "calls_before", "tokens", "p95_before", "p95", "failure_share", "before", "rate")
+DROPS_WHEN_SLOW = ("tokens_before", "calls_before", "tokens", "failure_share", "before", "rate", "p95_before", "p95")
 
 
 def draw(report: Report, page: Page) -> None:
@@ -74,6 +75,7 @@ def _row(row: DrillRow, data: DrillData, lang: str) -> tuple[Piece, ...]:
         milliseconds(row.p95_ms),
         milliseconds(before.p95_ms) if before else "",
         compact(row.total_tokens),
+        compact(before.total_tokens) if before else "",
         count(before.calls) if before else "",
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from llmops_cli.report import QuotaData, QuotaRow, Report
 from llmops_cli.views.figures import bar, compact, count, percent
-from llmops_cli.views.heading import clock
+from llmops_cli.views.heading import clock, note_texts
 from llmops_cli.views.saying import of_limit
 from llmops_cli.views.table.grid import Column, grid
 from llmops_cli.views.table.page import STYLES, Page, Piece
@@ -42,6 +42,7 @@ def draw(report: Report, page: Page) -> None:
     if data.coverage:
         page.blank()
         page.prose(told(data.coverage, page.lang))
+    page.notes(note_texts(data.notes, page.lang))
     _sources(page, data.rows)
     if data.next:
         page.blank()

@@ -93,5 +93,8 @@ def _check(page: Page, check: Check, *remarks: str) -> None:
         remarks = (page.word("view.check", calls=check.calls, failures=check.failures or 0), *remarks)
     if check.reason is not None:
         remarks = (*remarks, say(check.reason, page.lang))
-    said = padded(verdict, 8) if remarks else verdict
-    page.line(f"{clock(check.time)}  ", (said, STYLES[check.verdict]), "  " * bool(remarks), "; ".join(remarks))
+    if not remarks:
+        page.line(f"{clock(check.time)}  ", (verdict, STYLES[check.verdict]))
+        return
+    label = f"{clock(check.time)}  {padded(verdict, 8)}"
+    page.prose("; ".join(remarks), label=(label, STYLES[check.verdict]), hang=cell_len(label) + 2)

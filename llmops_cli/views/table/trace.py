@@ -47,7 +47,7 @@ def draw(report: Report, page: Page) -> None:
     if not data.found:
         _not_found(report, data, page)
         return
-    page.flow([(data.trace_id, "bold"), *_extent(data)])
+    page.flow([(data.trace_id, "bold"), *_extent(page, data)])
     page.heading(report)
     page.blank()
     _timeline(page, data)
@@ -86,13 +86,13 @@ def _not_found(report: Report, data: TraceData, page: Page) -> None:
         page.commands(data.next)
 
 
-def _extent(data: TraceData) -> list[tuple[str, str]]:
+def _extent(page: Page, data: TraceData) -> list[tuple[str, str]]:
     if not data.lines and not data.calls:
         return []
     first, last = _began(data), max([line.time for line in data.lines] + [call.time for call in data.calls])
     return [
         (f"{first.date().isoformat()} {_exact(first)} – {_exact(last)} {zone(first)}", ""),
-        (timespan((last - first).total_seconds() * 1000), ""),
+        (page.word("view.lasting", time=timespan((last - first).total_seconds() * 1000)), ""),
     ]
 
 
@@ -169,7 +169,7 @@ def _calls(page: Page, calls: Sequence[TraceCall]) -> None:
         (
             str(number),
             f"{clock(call.started_at)}.{call.started_at.microsecond // 1000:03d}",
-            "" if call.wait_ms is None else timespan(call.wait_ms),
+            "" if call.wait_ms is None else page.word("view.lasting", time=timespan(call.wait_ms)),
             f"{call.app}/{call.module}",
             call.model,
             (
