@@ -28,7 +28,9 @@ _LOOK_BACK_BYTES = 256 << 20
 
 
 def open_source(question: Question) -> CallSource:
-    """Open the source that the question names."""
+    """Open the source that the question names: log files, where any are named, else the logstore of the profile."""
+    if not question.logs:
+        return _logstore(question)
     from llmops_cli.calls.pattern import STANDARD_PATTERN  # noqa: PLC0415 - only when there is something to read
     from llmops_cli.sources.local import LocalSource  # noqa: PLC0415 - DuckDB, likewise
     from llmops_cli.sources.local.meter import no_meter  # noqa: PLC0415 - likewise
@@ -44,13 +46,32 @@ def open_source(question: Question) -> CallSource:
     )
 
 
+def _logstore(question: Question) -> CallSource:
+    from llmops_cli.commands.service import log_service, required  # noqa: PLC0415 - an SDK, for those who use it
+    from llmops_cli.sources.sls import SlsSource  # noqa: PLC0415 - likewise
+
+    where = required(question.settings)
+    return SlsSource(
+        log_service(question.settings, question.timeout_s),
+        where.project,
+        where.logstore,
+        fields={str(name): key for name, key in where.fields.items()},
+        now_ms=question.now_ms,
+        timeout_s=question.timeout_s,
+    )
+
+
 def look(question: Question, source: CallSource) -> Observation:
     """Observe the window that the question asks for, against a healthy baseline where there is one."""
+    from llmops_cli.sop.baseline import is_healthy  # noqa: PLC0415
+
     window = question.window(source.newest_ms())
     thresholds = question.settings.thresholds
     observation = source.observe(window, question.filters, thresholds)
     if observation.now.calls == 0 or question.asked.baseline == "none":
         return observation
+    if source.remote and is_healthy(observation, thresholds):
+        return observation  # each look back is a round of queries: only for what may have begun before
     by_itself = _by_itself(question, source, observation)
     if by_itself.own is not None or question.asked.baseline != "previous" or window.baseline is None:
         return by_itself

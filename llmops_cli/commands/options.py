@@ -43,6 +43,12 @@ def _encoding(value: str | None) -> str | None:
     return None if value is None else check_encoding(value)
 
 
+def _timeout(value: float) -> float:
+    if not 1 <= value <= 600:
+        raise UsageError("bad_timeout", "--timeout takes 1 to 600 seconds", "wait half a minute: --timeout 30")
+    return value
+
+
 def _watch(value: float | None) -> float | None:
     if value is not None and not 1 <= value <= 86_400:
         raise UsageError("bad_watch", "--watch takes 1 to 86400 seconds", "repaint every ten seconds: --watch 10")
@@ -217,6 +223,13 @@ Encoding: TypeAlias = Annotated[
     typer.Option(
         "--encoding", metavar="NAME", help="The log's encoding, if not UTF-8: gbk.", show_default=False,
         callback=_encoding, rich_help_panel=SOURCE,
+    ),
+]  # fmt: skip
+Timeout: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--timeout", metavar="SECONDS", help="Patience with the cloud, for each question.", callback=_timeout,
+        rich_help_panel=SOURCE,
     ),
 ]  # fmt: skip
 

@@ -52,6 +52,7 @@ class Question:
     output: options.OutputName
     check: bool
     allow_stale: bool
+    timeout_s: float
     now_ms: int
 
     @classmethod
@@ -76,6 +77,7 @@ class Question:
         output: options.OutputName = "table",
         check: bool = False,
         allow_stale: bool = False,
+        timeout: float = 20.0,
         needs_source: bool = True,
         now_ms: int | None = None,
     ) -> Question:
@@ -105,6 +107,7 @@ class Question:
             output=output,
             check=check,
             allow_stale=allow_stale,
+            timeout_s=timeout,
             now_ms=time.time_ns() // 1_000_000 if now_ms is None else now_ms,
         )
         question.window()  # a reversed or unreadable window is told before a long read begins
@@ -163,6 +166,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
     "config_file": (options.ConfigFile, None),
     "pattern": (options.Pattern, None),
     "encoding": (options.Encoding, None),
+    "timeout": (options.Timeout, 20.0),
     "output": (options.Output, "table"),
 }
 _CHECKED: dict[str, tuple[Any, Any]] = {
@@ -196,6 +200,8 @@ def asks(verb: Verb | None = None, *, check: bool = False, always_check: bool = 
 def _asking(verb: Verb, *, check: bool, always_check: bool, deferred: bool) -> Verb:
     shared = _SHARED | (_ALWAYS_CHECKED if always_check else _CHECKED if check else {})
     own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
+    # `recover verify --timeout` is how long it watches.
+    shared = {name: option for name, option in shared.items() if name not in {parameter.name for parameter in own}}
 
     @wraps(verb)
     def ask(*args: Any, **given: Any) -> int:

@@ -173,6 +173,17 @@ order by time_ms desc limit {{most}}
 )
 """The newest failed calls, whole."""
 
+SLOWEST = Statement(
+    "slowest",
+    f"""
+select {", ".join(_RECORD)} from {{log}} where {_CALL} and {{now}} and {SUCCESS}
+order by duration_ms desc, time_ms limit {{most}}
+""",
+    _RECORD,
+    most=10,
+)
+"""The successful calls that took longest, whole."""
+
 ARRIVALS = Statement(
     "arrivals",
     f"""

@@ -37,6 +37,9 @@ class TraceLines:
 class CallSource(Protocol):
     """A log of model calls; a context manager, so that files and connections are given back."""
 
+    remote: bool
+    """Whether every question is a round trip: ask no more of them than needed."""
+
     def __enter__(self) -> Self:
         """Use the source in a `with` block."""
 

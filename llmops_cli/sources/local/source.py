@@ -57,6 +57,7 @@ class LocalSource:
     """
 
     name = "local"
+    remote = False
 
     def __init__(
         self,
@@ -163,6 +164,11 @@ class LocalSource:
             )
             for sent, model, workspace, tokens, duration, status, code, text in rows
         )
+
+    def run(self, text: str, span: Span, filters: Filters) -> list[tuple[Any, ...]]:
+        """Run a text of DuckDB over the calls of `span`; the relation `log` holds at least these (alert rules)."""
+        self._prepare({"now": span}, filters)
+        return self._con.execute(text).fetchall()
 
     def failures(self, window: Window, filters: Filters, limit: int = 100) -> tuple[CallRecord, ...]:
         """Give the newest failed calls of the window, newest first."""

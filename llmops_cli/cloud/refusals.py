@@ -1,0 +1,187 @@
+"""What Log Service says when it says no: which setting to mend, and which answers are worth asking for again.
+
+Codes: https://help.aliyun.com/zh/sls/developer-reference/common-error-codes and those of the data APIs. What is not
+listed is shown as it came, with its request id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from llmops_cli.errors import SourceError
+
+_AGAIN = frozenset(
+    {
+        "ReadQuotaExceed", "WriteQuotaExceed", "ShardReadQuotaExceed", "ShardWriteQuotaExceed", "ProjectQuotaExceed",
+        "ServerBusy", "InternalServerError", "RequestTimeout", "RequestError", "ShardNotReady", "ExceedQPS",
+    }
+)  # fmt: skip
+"""Codes of an overload or a failure that passes."""
+_ACTION = re.compile(r"\b(?:action\s*:\s*|Action=)?\"?(log:[A-Za-z]+)", re.IGNORECASE)
+_COLUMN = re.compile(r"[Cc]olumn '?\"?([^'\"\s]+?)'?\"? (?:not|cannot be) (?:be )?resolved")
+_NOT_INDEXED = re.compile(
+    r"key \(([^)]+)\) is not config as key value config|field:? ?'?\"?(\S+?)'?\"? is not indexed",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What was asked, by the names that the configuration gives it."""
+
+    endpoint: str
+    project: str
+    logstore: str
+    identity: str = ""
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a failure of this program
+    """An answer of Log Service that is not 200, or no answer at all (`code` "LogRequestError", `status` 0)."""
+
+    def __init__(self, code: str, message: str, status: int, request_id: str, headers: Mapping[str, str]) -> None:
+        super().__init__(code, message)
+        self.code, self.message, self.status, self.request_id = code, message, status, request_id
+        self.headers = {name.lower(): value for name, value in headers.items()}
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same request may succeed a moment later."""
+        if self.code == "LogRequestError" and self.status == 0:
+            return "resolve" not in self.message.lower()  # a name that does not exist now will not exist in a second
+        return self.status >= 500 or self.code in _AGAIN
+
+    @property
+    def missing_column(self) -> str | None:
+        """Name the key that the index lacks, where that is why."""
+        found = _COLUMN.search(self.message) or _NOT_INDEXED.search(self.message)
+        return next((name for name in found.groups() if name), None) if found else None
+
+    def skew_s(self, now: datetime) -> float | None:
+        """Tell how far this machine's clock is ahead of the server's, seconds; None when the answer has no date."""
+        try:
+            return (now - parsedate_to_datetime(self.headers["date"])).total_seconds()
+        except (KeyError, ValueError, TypeError):
+            return None
+
+
+class MissingFieldError(SourceError):
+    """A statement names a key that the logstore's index lacks (`key`)."""
+
+    def __init__(self, key: str, place: Place, request_id: str) -> None:
+        super().__init__(
+            "sls_field",
+            f'the index of logstore "{place.logstore}" has no field "{key}" with statistics switched on',
+            "llmops collect init completes the index; fields in llmops.toml says where a key is called otherwise",
+            request_id=request_id or None,
+        )
+        self.key = key
+
+
+def explained(refusal: Refusal, place: Place) -> SourceError:
+    """Turn an answer into one line that says which setting to mend."""
+    if (key := refusal.missing_column) is not None:
+        return MissingFieldError(key, place, refusal.request_id)
+    code, message, hint = _said(refusal, place)
+    return SourceError(code, message, hint, retryable=refusal.passes, request_id=refusal.request_id or None)
+
+
+def _said(refusal: Refusal, place: Place) -> tuple[str, str, str]:
+    text = " ".join(refusal.message.split())[:300]
+    told = _of_place(refusal, place, text) or _of_identity(refusal, place, text)
+    if told is not None:
+        return told
+    if refusal.code == "LogRequestError" and refusal.status == 0:
+        return (
+            "sls_unreachable",
+            f"{place.endpoint} cannot be reached: {_network(text)}",
+            "check sls.endpoint in llmops.toml, the network and http_proxy",
+        )
+    if refusal.passes:
+        return (
+            "sls_unavailable",
+            f"Log Service did not answer in time or not in full ({refusal.code}, {refusal.status}): {text}",
+            "ask again, or for a shorter window",
+        )
+    return (
+        "sls_refused",
+        f"Log Service answers {refusal.code} ({refusal.status}): {text}",
+        "llmops doctor checks every part",
+    )
+
+
+def _of_place(refusal: Refusal, place: Place, text: str) -> tuple[str, str, str] | None:
+    """Name the setting that points to nothing."""
+    if refusal.code in ("ProjectNotExist", "ProjectNotExists"):
+        return (
+            "sls_project",
+            f'Log Service has no project "{place.project}" at {place.endpoint}',
+            "mend sls.project or sls.endpoint (the project's region) in llmops.toml, or run llmops collect init",
+        )
+    if refusal.code == "LogStoreNotExist":
+        return (
+            "sls_logstore",
+            f'project "{place.project}" has no logstore "{place.logstore}"',
+            "mend sls.logstore in llmops.toml, or run llmops collect init",
+        )
+    if refusal.code == "IndexConfigNotExist" or "without index" in text.lower():
+        return (
+            "sls_index",
+            f'logstore "{place.logstore}" has no index: its logs cannot be queried',
+            "llmops collect init creates it; lines written before stay invisible to SQL",
+        )
+    return None
+
+
+def _of_identity(refusal: Refusal, place: Place, text: str) -> tuple[str, str, str] | None:
+    """Say what is wrong with who asks."""
+    who = place.identity or "the access key"
+    if "security token" in text.lower() or "securitytoken" in refusal.code.lower().replace(".", ""):
+        return (
+            "credentials_expired",
+            f"Log Service refuses the STS token of {who}: {text}",
+            "the token has expired: renew ALIBABA_CLOUD_SECURITY_TOKEN with its key, or sign in again",
+        )
+    if refusal.code == "RequestTimeExpired" or "time skew" in text.lower():
+        return ("clock_skew", _skewed(refusal), "set this machine's clock (NTP): signatures hold for 15 minutes")
+    if "denied by" in text.lower() or refusal.code in ("NoPermission", "Forbidden"):  # 401 as a rule, also 403
+        named = _ACTION.search(text)
+        action = named[1] if named else "log:GetLogStoreLogs"
+        return (
+            "no_permission",
+            f'{who} may not do this in project "{place.project}": {text}',
+            f"grant the RAM action {action} on acs:log:*:*:project/{place.project}/*",
+        )
+    if refusal.status in (401, 403) and not refusal.passes:
+        return (
+            "credentials_refused",
+            f"Log Service refuses {who}: {text}",
+            "llmops doctor shows which key is used and where it comes from",
+        )
+    return None
+
+
+def _skewed(refusal: Refusal) -> str:
+    skew = refusal.skew_s(datetime.now(UTC))
+    if skew is None or abs(skew) < 60:
+        return "Log Service refuses the time of the request: this machine's clock is wrong"
+    return f"this machine's clock is {abs(skew) / 60:.0f} min {'ahead of' if skew > 0 else 'behind'} Log Service's"
+
+
+def _network(text: str) -> str:
+    """Reduce what requests says of a connection to its cause."""
+    lowered = text.lower()
+    if "resolve" in lowered or "name or service not known" in lowered:
+        return "its name cannot be resolved"
+    if "timed out" in lowered or "timeout" in lowered:
+        return "no answer in time"
+    if "refused" in lowered:
+        return "connection refused"
+    if "reset" in lowered or "aborted" in lowered or "disconnected" in lowered:
+        return "the connection was cut"
+    if "certificate" in lowered or "ssl" in lowered:
+        return "its certificate is not accepted"
+    return text

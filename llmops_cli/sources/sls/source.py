@@ -1,0 +1,331 @@
+"""Log Service as a source of calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from llmops_cli.cloud.inflight import Deadline, InFlight, OverdueError, Pending
+from llmops_cli.cloud.refusals import MissingFieldError
+from llmops_cli.cloud.sls import LogService, Rows
+from llmops_cli.errors import SourceError, UsageError
+from llmops_cli.evidence import (
+    DIMENSIONS,
+    Arrival,
+    CallRecord,
+    Filters,
+    LogLine,
+    Observation,
+    Period,
+    Slice,
+    SourceState,
+    Span,
+    Thresholds,
+    Window,
+    bucket_length,
+)
+from llmops_cli.queries import (
+    ARRIVALS,
+    CELLS,
+    DEMAND,
+    FAILED,
+    FEEDBACK,
+    POINTS,
+    SLOWEST,
+    TOTALS,
+    Statement,
+    answers,
+    slices,
+)
+from llmops_cli.sources import Refused, TraceLines
+from llmops_cli.sources.sls.relation import Relation, quoted
+from llmops_cli.sources.sls.rows import log_line, rows_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What every statement of one question shares."""
+
+    spans: dict[Period, Span]
+    filters: Filters
+    bucket_ms: int
+    slow_ms: float
+    deadline: Deadline
+
+
+_PAGE = 100
+_MOST_PAGES = 20
+_LEAST_PREFIX = 8
+_MOST_MATCHES = 20
+_DAY_S = 86_400
+_GAPS, _LEAST_GAP_MS = 20, 60_000
+"""A log whose first call comes later than so many usual gaps, and a minute, into what was read begins there."""
+
+
+class SlsSource:
+    """A logstore, asked SQL. `fields` maps canonical names to its keys; `now_ms` is the end of what is known.
+
+    Every question has one deadline of `timeout_s`. Raises `SourceError` with the setting to mend.
+    """
+
+    name = "sls"
+    remote = True
+
+    def __init__(
+        self,
+        service: LogService,
+        project: str,
+        logstore: str,
+        *,
+        now_ms: int,
+        timeout_s: float,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        self._service, self._project, self._logstore = service, project, logstore
+        self._now_ms, self._timeout_s = now_ms, timeout_s
+        self._relation = Relation(keys=dict(fields or {}))
+        self._in_flight = InFlight()
+        self._doubts: list[str] = []
+        self._remarks: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held that the end of the program does not give back."""
+
+    def newest_ms(self) -> int | None:
+        """Give the time of asking: a logstore is written now, and a window ends when it is asked for."""
+        return self._now_ms
+
+    def oldest_ms(self) -> int | None:
+        """Give None: what a logstore reaches back to is seen in the answers."""
+        return None
+
+    def bytes_of(self, span: Span) -> int:  # noqa: ARG002 - an index makes every span cheap
+        """Give 0; see `CallSource`."""
+        return 0
+
+    def observe(
+        self,
+        window: Window,
+        filters: Filters,
+        thresholds: Thresholds,
+        between: Span | None = None,
+        *,
+        brief: bool = False,
+    ) -> Observation:
+        """Send every statement at once; see `CallSource`."""
+        spans: dict[Period, Span] = {"now": window.span}
+        if window.baseline is not None:
+            spans["before"] = window.baseline
+        if between is not None and between.ms > 0:
+            spans["between"] = between
+        asked = (TOTALS, CELLS, FEEDBACK) if brief else (TOTALS, DEMAND, POINTS, CELLS, FEEDBACK)
+        rows = self._asked(asked, spans, filters, bucket_length(window.span.ms), thresholds.p95_ms.warning)
+        seen = [row[-2:] for row in rows[CELLS.name]]
+        oldest = _begins_ms(rows[CELLS.name], min(span.start_ms for span in spans.values()))
+        if oldest is not None and "before" in spans and oldest >= spans["before"].end_ms:
+            del spans["before"]
+        return replace(
+            answers.observation(rows, window, filters, spans, oldest_ms=oldest),
+            newest_call_ms=max((last for _, last in seen), default=None),
+        )
+
+    def slices(self, window: Window, filters: Filters, by: Sequence[str]) -> tuple[Slice, ...]:
+        """Count per combination of the values of `by`; see `CallSource`."""
+        spans: dict[Period, Span] = {"now": window.span}
+        if window.baseline is not None:
+            spans["before"] = window.baseline
+        statement = slices(by)
+        rows = self._asked((statement,), spans, filters)
+        sides: dict[tuple[str, ...], dict[Period, dict[str, Any]]] = {}
+        for row in answers.named(statement, rows):
+            sides.setdefault(tuple(row[name] for name in by), {})[row["period"]] = row
+        return tuple(answers.slice_of(dict(zip(by, key, strict=True)), side) for key, side in sides.items())
+
+    def arrivals(self, window: Window, filters: Filters, refused: Refused) -> tuple[Arrival, ...]:
+        """Give every call of the window by the time it was sent; see `CallSource`."""
+        rows = self._asked((ARRIVALS,), {"now": window.span}, filters)[ARRIVALS.name]
+        return tuple(
+            Arrival(
+                sent, model, workspace, tokens, duration, bool(code or status != 200) and refused(status, code, text)
+            )
+            for sent, model, workspace, tokens, duration, status, code, text in rows
+        )
+
+    def failures(self, window: Window, filters: Filters, limit: int = 100) -> tuple[CallRecord, ...]:
+        """Give the newest failed calls of the window, newest first."""
+        rows = self._asked((replace(FAILED, most=limit),), {"now": window.span}, filters)[FAILED.name]
+        return tuple(CallRecord(*row) for row in rows)
+
+    def slowest(self, window: Window, filters: Filters, limit: int = 10) -> tuple[CallRecord, ...]:
+        """Give the successful calls of the window that took longest, the longest first."""
+        rows = self._asked((replace(SLOWEST, most=limit),), {"now": window.span}, filters)[SLOWEST.name]
+        return tuple(CallRecord(*row) for row in rows)
+
+    def trace(self, trace_id: str, window: Window | None) -> TraceLines:
+        """Find a trace by index search: in the window, else in the last 24 hours, else in the last 7 days."""
+        wanted = trace_id.strip()
+        if len(wanted) < _LEAST_PREFIX:
+            raise UsageError(
+                "short_trace_id",
+                f"{wanted!r} has fewer than {_LEAST_PREFIX} characters",
+                "give more of the trace id, or the whole request id",
+            )
+        if window is not None:
+            return self._found(wanted, _seconds(window.span))
+        end = self._now_ms // 1000 + 1
+        found = self._found(wanted, (end - _DAY_S, end))
+        if found.lines or found.matches:
+            self._remarks.append("searched the last 24 hours")
+            return found
+        self._remarks.append("searched the last 7 days")
+        return self._found(wanted, (end - 7 * _DAY_S, end))
+
+    def states(self) -> tuple[SourceState, ...]:
+        """Say how far the answers so far can be trusted."""
+        where = f"{self._project}/{self._logstore}"
+        detail = "; ".join([where, *dict.fromkeys((*self._doubts, *self._remarks))])
+        return (SourceState(self.name, "partial" if self._doubts else "ok", detail),)
+
+    def _asked(
+        self,
+        statements: Sequence[Statement],
+        spans: dict[Period, Span],
+        filters: Filters,
+        bucket_ms: int = 1,
+        slow_ms: float = 0,
+    ) -> dict[str, list[tuple[Any, ...]]]:
+        """Ask statements side by side. What fails is raised, unless the answer means something without it."""
+        asked = _Asked(spans, filters, bucket_ms, slow_ms, Deadline(self._timeout_s))
+        found: dict[str, list[tuple[Any, ...]]] = {}
+        left = list(statements)
+        for _ in range(len(DIMENSIONS) + len(self._relation.lacking) + 12):  # each round finds one more field missing
+            sent = {one.name: self._send(one, asked) for one in left}
+            lacking: set[str] = set()
+            again: list[Statement] = []
+            for one in left:
+                try:
+                    found[one.name] = self._received(one, sent[one.name], asked.deadline)
+                except MissingFieldError as error:
+                    name = self._canonical(error.key)
+                    if name is None or name in self._relation.lacking:
+                        raise
+                    lacking.add(name)
+                    if one is not FEEDBACK or name != "rating":
+                        again.append(one)
+                    else:
+                        found[one.name] = []
+                except SourceError as error:
+                    if one in (DEMAND, POINTS, FEEDBACK):
+                        self._doubts.append(f"{one.name}: {error.message}")
+                        found[one.name] = []
+                    else:
+                        raise
+            if lacking:
+                self._relation = replace(self._relation, lacking=self._relation.lacking | lacking)
+                unknown = self._relation.knows_not(lacking)
+                self._remarks += [f"not in the index, so not known: {text}" for text in unknown]
+            if not again:
+                break
+            left = again
+        return found
+
+    def _send(self, statement: Statement, asked: _Asked) -> Pending[Rows]:
+        relation, spans = replace(self._relation, filters=asked.filters), asked.spans
+        text = f"{relation.search()} | {statement.text(relation, spans, asked.bucket_ms, asked.slow_ms).strip()}"
+        whole = Span(min(span.start_ms for span in spans.values()), max(span.end_ms for span in spans.values()))
+        return self._in_flight.start(
+            lambda: self._service.query(self._project, self._logstore, text, _seconds(whole), asked.deadline)
+        )
+
+    def _received(self, statement: Statement, pending: Pending[Rows], deadline: Deadline) -> list[tuple[Any, ...]]:
+        try:
+            answer = pending.result(deadline)
+        except OverdueError:
+            raise self._service.overdue(deadline) from None
+        if not answer.complete:
+            self._doubts.append(f"{statement.name}: only a part of the logs was looked at before the deadline")
+        if len(answer.rows) == statement.most and statement.name not in (FAILED.name, SLOWEST.name):
+            what = "first calls" if statement is ARRIVALS else "largest groups"
+            self._doubts.append(f"{statement.name}: only the {statement.most:,} {what} were read")
+        return rows_of(statement, answer.rows)
+
+    def _canonical(self, key: str) -> str | None:
+        """Name the field that a key of the logstore stands for."""
+        ours = {self._relation.keys.get(name, name): name for name in _FIELDS}
+        return ours.get(key)
+
+    def _found(self, wanted: str, seconds: tuple[int, int]) -> TraceLines:
+        key = self._relation.keys.get("trace_id", "trace_id")
+        whole = self._lines(f"{key}: {quoted(wanted)}", seconds, lambda line: line.trace_id == wanted)
+        if whole:
+            return TraceLines(wanted, tuple(whole))
+        some = self._lines(f"{key}: {_prefix(wanted)}", seconds, lambda line: line.trace_id.startswith(wanted))
+        ids = sorted({line.trace_id for line in some})
+        if not ids:
+            called = self._lines(
+                f"{self._relation.keys.get('request_id', 'request_id')}: {quoted(wanted)}",
+                seconds,
+                lambda line: line.call is not None and line.call.request_id == wanted and bool(line.trace_id),
+            )
+            ids = sorted({line.trace_id for line in called})
+            if len(ids) == 1:
+                return self._found(ids[0], seconds)
+        if len(ids) == 1:
+            return self._found(ids[0], seconds)
+        return TraceLines(wanted, (), tuple(ids)[:_MOST_MATCHES])
+
+    def _lines(self, search: str, seconds: tuple[int, int], kept: Callable[[LogLine], bool]) -> list[LogLine]:
+        """Read the logs that a search finds, page by page, in the order of their time."""
+        deadline = Deadline(self._timeout_s)
+        lines: list[LogLine] = []
+        for page in range(_MOST_PAGES):
+            pending = self._in_flight.start(
+                lambda offset=page * _PAGE: self._service.query(  # type: ignore[misc]
+                    self._project, self._logstore, search, seconds, deadline, line=_PAGE, offset=offset
+                )
+            )
+            try:
+                answer = pending.result(deadline)
+            except OverdueError:
+                raise self._service.overdue(deadline) from None
+            if not answer.complete:
+                self._doubts.append("trace: only a part of the logs was looked at before the deadline")
+            store = f"{self._project}/{self._logstore}"
+            read = (log_line(row, lambda name: self._relation.keys.get(name, name), store) for row in answer.rows)
+            lines += [line for line in read if kept(line)]
+            if len(answer.rows) < _PAGE:
+                break
+        else:
+            self._doubts.append(f"trace: only the first {_PAGE * _MOST_PAGES:,} logs were read")
+        return sorted(lines, key=lambda line: line.time_ms)
+
+
+_FIELDS = (
+    *DIMENSIONS, "trace_id", "request_id", "level", "status_code", "duration_ms", "input_tokens", "output_tokens",
+    "total_tokens", "error_code", "error_message", "rating", "message",
+)  # fmt: skip
+
+
+def _seconds(span: Span) -> tuple[int, int]:
+    """Give a span in whole seconds around it, as Log Service takes it."""
+    return span.start_ms // 1000, -(-span.end_ms // 1000)
+
+
+def _prefix(text: str) -> str:
+    """Say "begins with" in search words; what is no letter or digit would end the word."""
+    return re.sub(r"[^0-9A-Za-z_.-]", "", text) + "*"
+
+
+def _begins_ms(rows: Sequence[tuple[Any, ...]], start_ms: int) -> int | None:
+    """Tell where the log begins inside what was read; None when it reaches back further, as far as can be seen."""
+    if not rows:
+        return None
+    first, last = min(row[-2] for row in rows), max(row[-1] for row in rows)
+    calls = sum(row[CELLS.columns.index("calls")] for row in rows)
+    gap = (last - first) / calls
+    return first if first - start_ms > max(_LEAST_GAP_MS, _GAPS * gap) else None
