@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -32,6 +32,7 @@ DAY = date(2025, 7, 9)
 """The day that make_log.py writes."""
 TAIL_BYTES = 50_000_000
 MOST_RSS = 1.5e9
+DELAY_S = 0.3
 ROOM_LEFT = 5e9
 """Bytes of the disk that stay free whatever is asked for."""
 
@@ -188,6 +189,33 @@ def needle() -> Rows:
     yield "trace ID, whole file / (3 × grep -F + start-up)", ours.seconds / (3 * grep.seconds + start.seconds), 1.0
 
 
+def log_service() -> Rows:
+    """`status` on Log Service where each answer takes 300 ms, against one that answers at once and 600 ms."""
+    sys.path.insert(0, str(HERE.parent))
+    from tests.cloud import SlsCloud  # noqa: PLC0415 - only this part needs it
+    from tests.cloud.asking import CREDENTIALS, KEY_ID, REGION, SECRET, desk  # noqa: PLC0415
+    from tests.cloud.filled import index, logs  # noqa: PLC0415
+
+    os.environ.update(CREDENTIALS | {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"})
+    log = CACHE / "rate-limit.log"
+    end = ["--end", "2025-07-09T14:30:00Z", "--timezone", "UTC"]
+    run([*LLMOPS, "demo", "rate-limit", "--seed", "7", "--no-walk", "--force", "--out", str(log), *end])
+    window = ["--from", "2025-07-09T14:15:00Z", "--to", "2025-07-09T14:30:00Z"]
+    with (
+        SlsCloud(keys={KEY_ID: SECRET}, region=REGION) as cloud,
+        SlsCloud(keys={KEY_ID: SECRET}, region=REGION) as late,
+    ):
+        commands = []
+        for name, one in (("at-once", cloud), ("late", late)):
+            one.create("app", "calls", index=index())
+            one.put("app", "calls", list(logs(log, UTC)))
+            desk(CACHE / name).profile(one)
+            commands.append([*LLMOPS, "status", "--config", str(CACHE / name / "llmops.toml"), *window])
+        late.delay = DELAY_S
+        at_once, ours = in_turn(5, *commands)
+    yield "status, 300 ms an answer / (at once + 2 × 300 ms)", ours.seconds / (at_once.seconds + 2 * DELAY_S), 1.0
+
+
 def say(text: str) -> None:
     """Tell a waiting reader what takes so long; the table alone stands on stdout."""
     print(text, file=sys.stderr, flush=True)
@@ -201,6 +229,7 @@ def main() -> None:
         "whole-file": whole_file,
         "windows": windows,
         "needle": needle,
+        "log-service": log_service,
     }
     chosen = sys.argv[1:] or list(parts)
     if unknown := [name for name in chosen if name not in parts]:

@@ -46,13 +46,22 @@ VERBS = {
         "What to do about it, and is it over?",
         ("throttle", "expand", "ticket", "verify"),
     ),
+    "dashboard": Verb(
+        "llmops_cli.commands.dashboard", "The dashboard as code: Log Service, Grafana, BI tools.", ("export", "apply")
+    ),
+    "alerts": Verb(
+        "llmops_cli.commands.alerts", "Alert rules as code: try on a log, export, apply.", ("test", "export", "apply")
+    ),
+    "collect": Verb(
+        "llmops_cli.commands.collect", "Bring the log into Log Service, as code.", ("init", "logtail", "upload")
+    ),
+    "doctor": Verb("llmops_cli.commands.doctor", "Is everything there that the other verbs need?"),
     "demo": Verb("llmops_cli.commands.demo", "Write a reproducible incident log and walk it."),
     "config": Verb("llmops_cli.commands.config", "Write, show and find the configuration.", ("init", "show", "path")),
 }
 
 LATER = {
     "quota": "set workspace limits in the console; llmops quota shows the levels, recover expand writes the request",
-    "doctor": "llmops config show names every value and where it comes from",
 }
 """Words a reader may try that this version does not have, and what answers the need meanwhile."""
 

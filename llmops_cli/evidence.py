@@ -220,6 +220,7 @@ class Observation:
 
     `own`: where the log holds nothing before the window, the same calls again, with the window's own beginning as the
     baseline of the rest; rules decide from it (`basis`). `slow`: the calls of scopes that became slow, since they did.
+    `begins_ms`: the oldest line of the log, where known.
     """
 
     window: Window
@@ -239,6 +240,7 @@ class Observation:
     between: Span | None = None
     own: Observation | None = None
     slow: tuple[Slice, ...] = ()
+    begins_ms: int | None = None
 
     @property
     def basis(self) -> Observation:
@@ -342,6 +344,16 @@ class SourceState:
     name: str
     state: State
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One thing that `doctor` looked at; `fix` says what to do where it is not ok. `unknown`: it could not look."""
+
+    name: str
+    state: Literal["ok", "warning", "failed", "unknown"]
+    detail: str
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

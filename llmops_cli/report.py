@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from llmops_cli.evidence import Filters, Message, Severity, SourceState, Thresholds, Window
+from llmops_cli.evidence import Diagnosis, Filters, Message, Severity, SourceState, Thresholds, Window
 
 SCHEMA_VERSION = 1
 
@@ -161,6 +161,8 @@ class Incident:
     next: tuple[str, ...]
     failures: int = 0
     calls: int = 0
+    refused_at: datetime | None = None
+    """When the first call was refused, where demand rose (`started_at`) before that; else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +354,8 @@ class CauseRow:
     drivers: tuple[Driver, ...] = ()
     counted_from: datetime | None = None
     """Since when `calls` and `failures` are counted; None: in the whole window. `status` counts since the start."""
+    refused_at: datetime | None = None
+    """When the first call was refused, where demand rose (`started_at`) before that; else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +396,8 @@ class Action:
     effect: Message
     risk: Message
     rollback: Message
+    incidents: tuple[int, ...] = ()
+    """Which of the plan's incidents it is for, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,16 +455,19 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The same settings in three notations, ready to paste."""
+    """The same settings in three notations, ready to paste; None where there is nothing to set."""
 
-    toml: str
-    env: str
-    json: str
+    toml: str | None
+    env: str | None
+    json: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class ThrottleData:
-    """`data` of `recover throttle`: limits for the client; None where the limit is unknown."""
+    """`data` of `recover throttle`: limits for the client; None where the limit is unknown.
+
+    `concurrency` is None, and no settings are given, where no call of the resource is in the window.
+    """
 
     model: str
     workspace: str | None
@@ -466,7 +475,7 @@ class ThrottleData:
     rpm: float | None
     tps: float | None
     tpm: float | None
-    concurrency: int
+    concurrency: int | None
     backoff: Backoff
     replay: Replay
     settings: Settings
@@ -521,3 +530,113 @@ class VerifyData:
     recovered_at: datetime | None
     scorecard: Scorecard
     given_up: bool = False
+
+
+# --- collect, dashboard, alerts: what is changed on the account -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """One object of the account: `action` is create, update or none, `state` planned, done or unchanged.
+
+    `before` is None where there is nothing yet. `diff`: lines of a unified diff of the two as JSON. `rollback` takes
+    the change back.
+    """
+
+    kind: str
+    name: str
+    action: str
+    state: str
+    diff: tuple[str, ...]
+    rollback: str
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesData:
+    """`data` of every verb that changes the account. `applied`: the account is now as wanted, or was already."""
+
+    changes: tuple[ChangeRow, ...]
+    applied: bool
+    notes: tuple[Message, ...] = ()
+    next: tuple[str, ...] = ()
+
+
+# --- alerts, dashboard ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An alert that would have been open: since the evaluation at `started_at`, for `seconds`.
+
+    `ended_at` is None where it was still open at the end. `scope`: whom it is about, empty for all that is watched.
+    `value` is the worst seen, in `unit` (count, percent: a fraction, duration: ms). `severity`: medium, high, critical.
+    """
+
+    rule: str
+    severity: str
+    scope: Mapping[str, str]
+    started_at: datetime
+    ended_at: datetime | None
+    seconds: int
+    evaluations: int
+    value: float
+    unit: str
+    summary: Message
+    runbook: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsTestData:
+    """`data` of `alerts test`: what would have fired, the rules that kept `quiet`, and those that cannot be judged."""
+
+    firings: tuple[AlertRow, ...]
+    quiet: tuple[str, ...]
+    unjudged: tuple[str, ...]
+    evaluations: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportData:
+    """`data` of `alerts export` and `dashboard export`: what `apply` would send, or what another tool takes.
+
+    `content` is the JSON, or the text for `to` sql; `file` is where it was written to, if it was.
+    """
+
+    to: str
+    content: Any
+    file: str | None = None
+
+
+# --- doctor -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRow:
+    """Who asks Alibaba Cloud: `type` AccessKey or STS token, `source` where it comes from. There is no secret here."""
+
+    type: str
+    source: str
+    account: str | None
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorData:
+    """`data` of `doctor`. `identity` is None where the cloud is not configured, or nobody can be found who asks."""
+
+    identity: IdentityRow | None
+    checks: tuple[Diagnosis, ...]
+
+    @property
+    def verdict(self) -> Severity:
+        """The worst state, as a monitor takes it."""
+        states = {check.state for check in self.checks}
+        return next((said for state, said in _WORST if state in states), "ok")
+
+
+_WORST: tuple[tuple[str, Severity], ...] = (("failed", "critical"), ("unknown", "unknown"), ("warning", "warning"))

@@ -19,7 +19,7 @@ from llmops_cli import app
 from llmops_cli.commands import options
 from llmops_cli.commands.question import Question, asks, exit_code
 from llmops_cli.errors import LlmopsError, SourceError
-from llmops_cli.evidence import Span, Window
+from llmops_cli.evidence import Message, Span, Window
 from llmops_cli.report import Check, Report, Scorecard, VerifyData
 
 ENVELOPE = ["schema_version", "command", "generated_at", "window", "sources", "partial", "errors", "data"]
@@ -308,8 +308,8 @@ def test_completion_scripts_are_shown(llmops):
 class Verdict:
     """The part of any answer that decides an exit code."""
 
-    def __init__(self, verdict, calls=5, incidents=()):
-        self.verdict, self.calls, self.incidents = verdict, calls, incidents
+    def __init__(self, verdict, said="headline.anchored", incidents=()):
+        self.verdict, self.headline, self.incidents = verdict, Message(said), incidents
 
 
 def answer(data, *, anchored=False, partial=False):
@@ -333,7 +333,7 @@ def test_a_stale_log_is_unknown_unless_allowed():
         assert exit_code(answer(Verdict(verdict), anchored=True), check=True) == 3
     assert exit_code(answer(Verdict("critical", incidents=(1,)), anchored=True), check=True, allow_stale=True) == 2
     assert exit_code(answer(Verdict("unknown"), anchored=True), check=True, allow_stale=True) == 0
-    assert exit_code(answer(Verdict("unknown", calls=0), anchored=True), check=True, allow_stale=True) == 3
+    assert exit_code(answer(Verdict("unknown", "headline.no_calls"), anchored=True), check=True, allow_stale=True) == 3
     assert exit_code(answer(Verdict("unknown"), anchored=False), check=True, allow_stale=True) == 3
 
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import tomllib
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,9 @@ from llmops_cli.config import load, schema
 from llmops_cli.evidence import Thresholds
 from llmops_cli.knowledge.errors import entries
 from llmops_cli.knowledge.runbooks import runbook_names
+from tests.cloud import SlsCloud
+from tests.cloud.asking import KEY_ID, REGION, SECRET, desk
+from tests.cloud.filled import index, logs
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -265,17 +269,26 @@ def test_the_configuration_is_complete_and_loads(tmp_path):
         assert re.search(rf"\b{key}\b", block), key
 
 
-def test_the_profiles_that_commands_name_have_a_log_to_read(llmops, tmp_path):
+def test_the_profiles_that_commands_name_have_a_log_to_read(tmp_path):
     (block,) = blocks("toml")
+    settings = tomllib.loads(block)["profiles"]["prod"]
+    sls = settings["sls"]
     (tmp_path / "app.log").write_text("\n".join(blocks("log")), encoding="utf-8")
-    path = tmp_path / "llmops.toml"
-    path.write_text(block.replace("/var/log/my-llm-app", str(tmp_path)), encoding="utf-8")
+    here = desk(tmp_path)
+    (tmp_path / ".aliyun").mkdir()
+    key = {"mode": "AK", "access_key_id": KEY_ID, "access_key_secret": SECRET}
+    named = {"name": settings["credentials"]["cli_profile"], "region_id": REGION, **key}
+    (tmp_path / ".aliyun/config.json").write_text(json.dumps({"current": "none", "profiles": [named]}))
     profiles = set(re.findall(r"llmops .*--profile (\w+)", TEXT))
-    assert profiles
-    for profile in profiles:
-        ran = llmops("status", "--profile", profile, "--config", path, "-o", "json")
-        assert ran.code == 0, ran.err
-        assert ran.json()["data"]["calls"] == 2
+    assert profiles == {"prod"}
+    with SlsCloud(keys={KEY_ID: SECRET}, region=REGION) as cloud:
+        cloud.create(sls["project"], sls["logstore"], index=index(names=sls["fields"]))
+        cloud.put(sls["project"], sls["logstore"], list(logs(tmp_path / "app.log", UTC, names=sls["fields"])))
+        (tmp_path / "llmops.toml").write_text(block.replace(sls["endpoint"], cloud.endpoint), encoding="utf-8")
+        window = ("--from", "2025-07-01", "--to", "2025-07-31", "--timezone", "UTC")
+        ran = here.run("status", "--profile", "prod", *window, "-o", "json")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.json()["data"]["calls"] == 2
 
 
 def test_the_sample_lines_are_calls_in_the_pattern_beside_them():

@@ -7,16 +7,16 @@ exceptions that it does not know (`_Client`). Signatures are version 4.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from aliyun.log import LogClient
+from aliyun.log import LogClient, LogItem, PutLogsRequest
 from aliyun.log import LogException as _LogException
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from llmops_cli.cloud.credentials import Chain
+from llmops_cli.cloud.credentials import Chain, Identity
 from llmops_cli.cloud.inflight import Deadline, OverdueError
 from llmops_cli.cloud.refusals import Place, Refusal, explained
 from llmops_cli.errors import SourceError
@@ -27,18 +27,25 @@ MOST_ROWS = 1_000_000
 """The largest LIMIT of Log Service."""
 
 Answer = TypeVar("Answer")
+Log = tuple[int, list[tuple[str, str]]]
+"""Epoch ms, and keys with their values."""
 
 # The SDK describes a part of itself to type checkers; what is extended here it does not.
 _LogClient: Any = LogClient
+_LogItem: Any = LogItem
 LogException: Any = _LogException
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a query answered: every value is text, and `null` stands for none. `complete`: all data was looked at."""
+    """What a query answered: every value is text, and `null` stands for none.
+
+    `complete`: all data was looked at; otherwise `looked_at` logs of it were, as far as Log Service says.
+    """
 
     rows: tuple[Mapping[str, str], ...]
     complete: bool = True
+    looked_at: int | None = None
 
 
 class _IncompleteError(Exception):
@@ -115,8 +122,17 @@ class LogService:
             body, complete = self.sent(send, project, logstore, deadline), True
         except _IncompleteError as error:
             body, complete = error.body, False
-        rows = body.get("data") if isinstance(body, dict) else body
-        return Rows(tuple(rows or ()), complete)
+        rows, meta = (body.get("data"), body.get("meta") or {}) if isinstance(body, dict) else (body, {})
+        return Rows(tuple(rows or ()), complete, meta.get("processedRows"))
+
+    def write(self, project: str, logstore: str, logs: Sequence[Log], tags: Sequence[tuple[str, str]]) -> None:
+        """Write a batch of logs, once: whether it was written when no answer came is for the caller to find out.
+
+        Raises `Refusal`.
+        """
+        items = [_item(*log) for log in logs]
+        request = PutLogsRequest(project, logstore, "", "llmops", items, logtags=list(tags))
+        _answered(lambda: self.sdk.put_logs(request))
 
     def sent(self, send: Callable[[], Answer], project: str, logstore: str, deadline: Deadline) -> Answer:
         """Send a request until it succeeds, the deadline or `MOST_SENDS`. Raises `SourceError`, `_IncompleteError`."""
@@ -131,16 +147,15 @@ class LogService:
             reraise=True,
         )
 
-        def attempt() -> Answer:
-            try:
-                return send()
-            except (LogException, ValueError, KeyError, TypeError, RuntimeError) as error:  # an answer in pieces
-                raise Refusal("BadAnswer", f"not an answer of Log Service: {error}", 502, "", {}) from error
-
         try:
-            return retrying(attempt)
+            answer: Answer = retrying(_answered, send)
         except Refusal as refusal:
             raise explained(refusal, self.place(project, logstore)) from refusal
+        return answer
+
+    def identity(self) -> Identity:
+        """Tell who asks. Raises `SourceError`."""
+        return self._credentials.identity()
 
     def place(self, project: str, logstore: str) -> Place:
         """Name what was asked, and by whom."""
@@ -158,6 +173,22 @@ class LogService:
             "give it longer with --timeout SECONDS, or ask for a shorter window",
             retryable=True,
         )
+
+
+def _answered(send: Callable[[], Answer]) -> Answer:
+    """Send, and tell an answer in pieces as what it is."""
+    try:
+        return send()
+    except (LogException, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise Refusal("BadAnswer", f"not an answer of Log Service: {error}", 502, "", {}) from error
+
+
+def _item(time_ms: int, contents: list[tuple[str, str]]) -> Any:
+    seconds, ms = divmod(time_ms, 1000)
+    item = _LogItem(1)
+    item.timestamp, item.contents = seconds, contents  # the constructor takes 0 for now, and copies deeply
+    item.set_time_nano_part(ms * 1_000_000)
+    return item
 
 
 def _passes(error: BaseException) -> bool:

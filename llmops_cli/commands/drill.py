@@ -7,8 +7,14 @@ from dataclasses import replace
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.gather import assessed, look, next_options, open_source, report
-from llmops_cli.commands.hints import headless, hint_when_headless, hint_when_nothing_matches, partial_baseline
+from llmops_cli.commands.gather import asked_ago_ms, assessed, look, next_options, open_source, report
+from llmops_cli.commands.hints import (
+    headless,
+    hint_when_headless,
+    hint_when_nothing_matches,
+    hint_when_zone_is_doubtful,
+    partial_baseline,
+)
 from llmops_cli.commands.question import Question, asks
 from llmops_cli.evidence import Message
 
@@ -26,6 +32,7 @@ def drill(question: Question, by: options.By = None, lang: options.Lang = "en") 
     llmops drill --log app.log --by model --by workspace
     """
     from llmops_cli.sop import drill as sop  # noqa: PLC0415
+    from llmops_cli.sop.baseline import uncompared  # noqa: PLC0415
     from llmops_cli.sop.causes import find_causes  # noqa: PLC0415
 
     with open_source(question) as source:
@@ -35,9 +42,12 @@ def drill(question: Question, by: options.By = None, lang: options.Lang = "en") 
         chosen = tuple(dict.fromkeys(by or ())) or (sop.telling_dimension(seen, causes),)
         slices = source.slices(seen.window, question.filters, chosen)
         data = sop.drill(seen, slices, chosen, causes=causes, next_options=next_options(question))
+        if (ago_ms := asked_ago_ms(question)) and (paste := uncompared(data.paste, seen, ago_ms)):
+            data = replace(data, paste=paste)
         if headless(source):
             data = replace(data, paste=Message("headline.no_header", {"count": seen.unparsed or None}))
         hint_when_headless(question, source)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
+        hint_when_zone_is_doubtful(question, seen.window)
         answer = report("drill", question, source, seen.window, data, *partial_baseline(seen))
         return question.emit(answer, lang=lang)

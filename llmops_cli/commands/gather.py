@@ -12,6 +12,7 @@ from llmops_cli.commands.question import Question
 from llmops_cli.evidence import CallStats, Limit, Message, Observation, Slice, SourceState, Span, Window
 from llmops_cli.report import Incident, Report, StatusData
 from llmops_cli.sources import CallSource
+from llmops_cli.window import parse_duration
 
 LOOK_BACK_MS = 86_400_000
 """How far back a healthy window is looked for: 24 hours."""
@@ -67,13 +68,15 @@ def look(question: Question, source: CallSource) -> Observation:
 
     window = question.window(source.newest_ms())
     thresholds = question.settings.thresholds
-    observation = source.observe(window, question.filters, thresholds)
+    observation = replace(source.observe(window, question.filters, thresholds), begins_ms=source.oldest_ms())
     if observation.now.calls == 0 or question.asked.baseline == "none":
         return observation
     if source.remote and is_healthy(observation, thresholds):
         return observation  # each look back is a round of queries: only for what may have begun before
+    if question.asked.baseline != "previous":
+        return observation  # asked for one day before, its own beginning is no answer
     by_itself = _by_itself(question, source, observation)
-    if by_itself.own is not None or question.asked.baseline != "previous" or window.baseline is None:
+    if by_itself.own is not None or window.baseline is None:
         return by_itself
     return _against_healthy(question, source, observation)
 
@@ -128,7 +131,8 @@ def _against_healthy(question: Question, source: CallSource, observation: Observ
         if source.bytes_of(between) > _LOOK_BACK_BYTES:
             return observation
         back = replace(window, baseline=candidate(steps), stepped_back=True)
-        return source.observe(back, question.filters, thresholds, between=between)
+        seen = source.observe(back, question.filters, thresholds, between=between)
+        return replace(seen, begins_ms=observation.begins_ms)
 
     looked, began_ms = _ill_since(question, source, observation)
     if began_ms is not None:
@@ -267,9 +271,25 @@ def report(
         sources=states,
         partial=any(state.state in ("partial", "failed") for state in states),
         data=data,
-        notes=(*question.notes, *notes),
+        notes=(*question.notes, *_no_baseline(question, source, window), *notes),
         filters=question.filters,
     )
+
+
+def asked_ago_ms(question: Question) -> int | None:
+    """Return how long before the window a baseline was asked for (`--baseline 1d`); None for the others."""
+    named = question.asked.baseline
+    return None if named in ("previous", "none") else parse_duration(named)
+
+
+def _no_baseline(question: Question, source: CallSource, window: Window | None) -> tuple[Message, ...]:
+    """Say that the log does not reach back to the baseline asked for, or nothing."""
+    ago_ms = asked_ago_ms(question)
+    if window is None or window.baseline is not None or ago_ms is None:
+        return ()
+    begins = source.oldest_ms()
+    at = None if begins is None else f"{window.at(begins):%Y-%m-%d %H:%M:%S}"
+    return (Message("note.nothing_before", {"from": at, "ago": ago_ms}),)
 
 
 def _stale(state: SourceState, window: Window | None) -> SourceState:
@@ -278,9 +298,18 @@ def _stale(state: SourceState, window: Window | None) -> SourceState:
 
 def next_options(question: Question) -> str:
     """Repeat, for commands to paste, the options that say where and when this question was asked."""
+    asked = question.asked
+    baseline = None if asked.baseline == "previous" else asked.baseline
+    window = (("--since", asked.since), ("--from", asked.from_), ("--to", asked.to), ("--baseline", baseline))
+    given = (word for name, value in window if value is not None for word in (name, value))
+    return " ".join(filter(None, (source_options(question), shlex.join(given))))
+
+
+def source_options(question: Question) -> str:
+    """Repeat, for commands to paste, the options that say where this question was asked."""
     from llmops_cli.sources.local.files import shown  # noqa: PLC0415
 
-    settings, asked = question.settings, question.asked
+    settings = question.settings
     given: list[tuple[str, str | None]] = []
     if settings.origin.get("log") == "--log":
         given += [("--log", log) for log in question.logs]
@@ -291,7 +320,4 @@ def next_options(question: Question) -> str:
         given.append(("--config", shown(settings.file) if settings.file else None))
     if settings.origin.get("profile") == "--profile":
         given.append(("--profile", settings.profile))
-    given += [("--since", asked.since), ("--from", asked.from_), ("--to", asked.to)]
-    if asked.baseline != "previous":
-        given.append(("--baseline", asked.baseline))
     return shlex.join(word for name, value in given if value is not None for word in (name, value))

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from difflib import get_close_matches
 
 from llmops_cli.commands.question import Question
@@ -17,6 +18,13 @@ _SEARCHED = 200
 """Newest failures among which an incident's own are looked for."""
 _NAMED = 6
 """Values that a hint names; a log may hold thousands."""
+MINUTE_MS = 60_000
+_LEAST_SHIFT_MS, _MOST_SHIFT_MS = 30 * MINUTE_MS, 870 * MINUTE_MS
+"""The age of a log that a wrong zone may explain: half an hour to 14.5 hours."""
+_OFFSETS = tuple(
+    timedelta(minutes=minutes) for minutes in (-570, -210, 210, 270, 330, 390, 570, 630, *range(-720, 841, 60))
+)
+"""Offsets in use, without those of a quarter of an hour."""
 _WHOLE = 0.98
 """A baseline that is covered this far is a whole one."""
 
@@ -34,6 +42,14 @@ def with_coverage(data: StatusData, observation: Observation) -> StatusData:
     return (
         data if data.baseline is None else replace(data, baseline=replace(data.baseline, covered=covered(observation)))
     )
+
+
+def with_comparison(data: StatusData, observation: Observation, ago_ms: int) -> StatusData:
+    """Return the answer, never `ok` where it asked for a comparison with what the log does not hold."""
+    from llmops_cli.sop.baseline import uncompared  # noqa: PLC0415 - with the rules, only when something is asked
+
+    headline = uncompared(data.headline, observation, ago_ms)
+    return data if headline is None else replace(data, verdict="unknown", headline=headline)
 
 
 def partial_baseline(observation: Observation) -> tuple[Message, ...]:
@@ -112,6 +128,47 @@ def _missing(name: str, value: str, values: Sequence[str], before: Collection[st
     folded = {one.casefold(): one for one in reversed(values)}
     close = get_close_matches(value.casefold(), folded, n=1)
     return f"no {name} {value} here" + (f", did you mean {folded[close[0]]}?" if close else "")
+
+
+def hint_when_window_is_ignored(question: Question) -> None:
+    """Tell on stderr that a watch has no window, when one was asked for."""
+    given = {f"--{name.rstrip('_')}": getattr(question.asked, name) for name in ("since", "from_", "to", "baseline")}
+    ignored = [name for name, value in given.items() if value not in (None, "previous")]
+    if ignored:
+        _hint(f"recover verify watches from now on and ignores {', '.join(ignored)}")
+
+
+def hint_when_zone_is_doubtful(question: Question, window: Window) -> None:
+    """Tell on stderr that times without a zone may have been read in the wrong one, where that would explain their age.
+
+    Nothing is said beside JSON, and of a log that writes the zone or whose pattern names it.
+    """
+    if question.output == "json" or not window.anchored or window.log_ends_ms is None:
+        return
+    age_ms = question.now_ms - window.log_ends_ms
+    if not _LEAST_SHIFT_MS <= age_ms <= _MOST_SHIFT_MS or _writes_zone(question):
+        return
+    read_as = window.at(window.log_ends_ms).utcoffset() or timedelta()
+    younger = {one: age_ms - (read_as - one) // timedelta(milliseconds=1) for one in _OFFSETS}
+    offset, age = min(((one, age) for one, age in younger.items() if age >= 0), key=lambda one: one[1])
+    told = _offset_text(read_as)
+    told = told if str(question.zone).endswith(told) else f"{question.zone} ({told})"
+    _hint(
+        f"times were read as {told}; if the log was written a moment ago, --timezone is wrong: "
+        f"{_offset_text(offset)} would make it {max(1, round(age / MINUTE_MS))} min old"
+    )
+
+
+def _writes_zone(question: Question) -> bool:
+    from llmops_cli.calls.pattern import STANDARD_PATTERN, compile_pattern  # noqa: PLC0415 - rarely needed
+
+    time = compile_pattern(question.pattern or STANDARD_PATTERN).time
+    return time.zone or time.fixed_zone is not None
+
+
+def _offset_text(offset: timedelta) -> str:
+    hours, minutes = divmod(abs(offset) // timedelta(minutes=1), 60)
+    return f"{'-' if offset < timedelta() else '+'}{hours:02}:{minutes:02}"
 
 
 def headless(source: CallSource) -> bool:

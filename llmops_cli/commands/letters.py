@@ -10,7 +10,7 @@ import typer
 
 from llmops_cli.commands import options
 from llmops_cli.commands.gather import assessed, look, open_source, report
-from llmops_cli.commands.hints import hint_when_nothing_matches
+from llmops_cli.commands.hints import hint_when_nothing_matches, hint_when_zone_is_doubtful
 from llmops_cli.commands.limited import binding_limit, limited_resource
 from llmops_cli.commands.question import Question, asks
 from llmops_cli.evidence import Filters, Window
@@ -42,6 +42,7 @@ def expand(question: Question, contact: Contact = None, impact: Impact = None, l
     with open_source(question) as source:
         seen, model, workspace = limited_resource(question, source)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
+        hint_when_zone_is_doubtful(question, seen.window)
         status = assessed(question, source, seen)
         scope = Filters(model=(model,), workspace=(workspace,) if workspace else ())
         fields, missing = expansion_fields(
@@ -82,6 +83,7 @@ def ticket(
     with open_source(question) as source:
         seen = look(question, source)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
+        hint_when_zone_is_doubtful(question, seen.window)
         status = assessed(question, source, seen)
         about, notes = chosen(status.incidents, incident)
         scope, thresholds = question.filters, question.settings.thresholds

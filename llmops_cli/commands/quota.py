@@ -6,7 +6,7 @@ import typer
 
 from llmops_cli.commands import options
 from llmops_cli.commands.gather import limits_of, look, next_options, open_source, report
-from llmops_cli.commands.hints import hint_when_nothing_matches
+from llmops_cli.commands.hints import hint_when_nothing_matches, hint_when_zone_is_doubtful
 from llmops_cli.commands.question import Question, asks
 
 app = typer.Typer()
@@ -26,4 +26,5 @@ def quota(question: Question, lang: options.Lang = "en") -> int:
         seen = look(question, source)
         data = weigh(seen, limits_of(question, seen), question.settings.thresholds, next_options=next_options(question))
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
+        hint_when_zone_is_doubtful(question, seen.window)
         return question.emit(report("quota", question, source, seen.window, data), lang=lang)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.gather import assessed, look, next_options, open_source, report
-from llmops_cli.commands.hints import hint_when_nothing_matches
+from llmops_cli.commands.gather import assessed, look, next_options, open_source, report, source_options
+from llmops_cli.commands.hints import hint_when_nothing_matches, hint_when_zone_is_doubtful
 from llmops_cli.commands.letters import expand, ticket
 from llmops_cli.commands.limited import binding_limit, limited_resource
 from llmops_cli.commands.question import Question, asks
 from llmops_cli.commands.verify import verify
 from llmops_cli.errors import UsageError
 from llmops_cli.evidence import Filters, Message, Observation
-from llmops_cli.report import Replay, Report, RunbookData, ThrottleData
+from llmops_cli.report import Action, Backoff, Replay, Report, RunbookData, Settings, ThrottleData, Waits
+from llmops_cli.sop.commandline import command, filter_options
 from llmops_cli.sources import CallSource
 
 app = typer.Typer()
@@ -51,6 +53,7 @@ def recover(
         seen = look(question, source)
         status = assessed(question, source, seen)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
+        hint_when_zone_is_doubtful(question, seen.window)
         replays = _replays(question, source, seen, throttled(status.incidents))
         data = plan(
             status.incidents,
@@ -59,6 +62,7 @@ def recover(
             replays=replays,
             filters=question.filters,
         )
+        data = replace(data, actions=tuple(_watched(question, action) for action in data.actions))
         notes = left_out(status.incidents, replays)
         return question.emit(report("recover", question, source, seen.window, data, *notes), lang=lang)
 
@@ -73,13 +77,31 @@ def throttle(question: Question, headroom: Headroom = HEADROOM, lang: options.La
     """
     with open_source(question) as source:
         seen, model, workspace = limited_resource(question, source)
-        hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
-        data = _throttled(question, source, seen, (model, workspace), headroom)
+        calls = sum(
+            cell.calls
+            for cell in seen.cells
+            if cell.period == "now" and cell.where.model == model and workspace in (None, cell.where.workspace)
+        )
+        hint_when_nothing_matches(question, source, seen.window, calls)
+        hint_when_zone_is_doubtful(question, seen.window)
+        data = (
+            _throttled(question, source, seen, (model, workspace), headroom)
+            if calls
+            else _nothing_to_throttle(model, workspace)
+        )
         return question.emit(report("recover throttle", question, source, seen.window, data), lang=lang)
 
 
 for _verb in (expand, ticket, verify):
     app.command()(_verb)
+
+
+def _watched(question: Question, action: Action) -> Action:
+    """Leave the window out of the command that watches: it looks at what comes."""
+    if action.name != "verify":
+        return action
+    words = ("recover", "verify", *filter_options(question.filters))
+    return replace(action, command=command(*words, options=source_options(question)))
 
 
 def _replays(
@@ -112,6 +134,28 @@ def _throttled(
     limit = binding_limit(question, seen, model, workspace)
     busiest = busiest_minute(seen, model, workspace)
     return throttle_settings(model, workspace, arrivals, limit, headroom=headroom, busiest=busiest)
+
+
+def _nothing_to_throttle(model: str, workspace: str | None) -> ThrottleData:
+    """Propose nothing for a resource that nobody called: settings for a misspelt name would look like an answer."""
+    from llmops_cli.knowledge.sentences import scope_text  # noqa: PLC0415 - rarely needed
+    from llmops_cli.throttle import BackoffPolicy  # noqa: PLC0415 - likewise
+
+    what = scope_text({"model": model} if workspace is None else {"model": model, "workspace": workspace})
+    retry = BackoffPolicy()
+    return ThrottleData(
+        model=model,
+        workspace=workspace,
+        rps=None,
+        rpm=None,
+        tps=None,
+        tpm=None,
+        concurrency=None,
+        backoff=Backoff(retry.base_s, retry.max_s, retry.attempts, retry.jitter),
+        replay=Replay(0, 0, 0, Waits(0, 0, 0)),
+        settings=Settings(None, None, None),
+        notes=(Message("throttle.no_resource", {"what": what}),),
+    )
 
 
 def _no_options_before(ctx: typer.Context, verb: str) -> None:

@@ -9,13 +9,15 @@ from dataclasses import replace
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.gather import assessed, look, next_options, open_source, report
+from llmops_cli.commands.gather import asked_ago_ms, assessed, look, next_options, open_source, report
 from llmops_cli.commands.hints import (
     gone_silent,
     headless,
     hint_when_headless,
     hint_when_nothing_matches,
+    hint_when_zone_is_doubtful,
     partial_baseline,
+    with_comparison,
     with_coverage,
     with_requests,
 )
@@ -75,10 +77,13 @@ def answer(question: Question) -> Report:
         silence = silent_ms(seen, newest)
         data = with_coverage(replace(with_silence(data, silence), thresholds=thresholds), seen)
         data = replace(data, incidents=with_requests(source, seen.window, data.incidents, following))
+        if ago_ms := asked_ago_ms(question):
+            data = with_comparison(data, seen, ago_ms)
         if headless(source):
             data = unread(data)
         hint_when_headless(question, source)
         hint_when_nothing_matches(question, source, seen.window, data.calls)
+        hint_when_zone_is_doubtful(question, seen.window)
         return report(
             "status", question, source, seen.window, data, *partial_baseline(seen), *gone_silent(seen, silence)
         )

@@ -13,12 +13,13 @@ import typer
 
 from llmops_cli.commands import options
 from llmops_cli.commands.gather import assessed, look, open_source, report
+from llmops_cli.commands.hints import hint_when_window_is_ignored
 from llmops_cli.commands.question import Question, asks, exit_code
 from llmops_cli.errors import SourceError, UsageError
 from llmops_cli.evidence import Message, Observation, Span, Window
 from llmops_cli.report import Check, Incident, Report
 from llmops_cli.sources import CallSource
-from llmops_cli.window import parse_duration
+from llmops_cli.window import WindowRequest, parse_duration
 
 if TYPE_CHECKING:
     from llmops_cli.sop.remaining import Known
@@ -38,11 +39,20 @@ def verify(question: Question, timeout: Timeout = "15m", interval: Interval = "1
     llmops recover verify --log app.log
     llmops recover verify --log app.log --model qwen-plus --timeout 30m
     """
+    from llmops_cli.sop.verification import NEEDED  # noqa: PLC0415
     from llmops_cli.views.live import follow  # noqa: PLC0415
 
     if "-" in question.logs:
         raise UsageError("stdin_ends", "--log - cannot be watched: it ends", "name the log file with --log PATH")
-    watching = _watch(question, parse_duration(timeout), parse_duration(interval))
+    timeout_ms, interval_ms = parse_duration(timeout), parse_duration(interval)
+    if timeout_ms < NEEDED * interval_ms:
+        raise UsageError(
+            "bad_timeout",
+            f"--timeout {timeout} is over before {NEEDED} checks of --interval {interval} can be",
+            "give a longer --timeout, or a shorter --interval",
+        )
+    hint_when_window_is_ignored(question)
+    watching = _watch(replace(question, asked=WindowRequest()), timeout_ms, interval_ms)
     if question.output == "table":
         last = follow(watching, sys.stdout, lang=lang)
     else:
@@ -71,7 +81,7 @@ def _watch(question: Question, timeout_ms: int, interval_ms: int) -> Iterator[Re
         span = Span(end_ms, end_ms + interval_ms)
         end_ms = span.end_ms
         wait = max(0.0, end_ms / 1000 + _GRACE_S - time.time())
-        if time.monotonic() + wait > deadline:
+        if time.monotonic() + wait > deadline + _GRACE_S:
             time.sleep(max(0.0, deadline - time.monotonic()))
             state = state.give_up()
         else:
@@ -121,5 +131,6 @@ def _check(question: Question, source: CallSource, span: Span, window: Window, i
     verdict, why = judge(evidence, incidents, thresholds)
     newest_ms = source.newest_ms()
     if not found.calls and newest_ms is not None and newest_ms < span.start_ms:
-        why = Message("verify.log_ends", {"age": span.end_ms - newest_ms})
+        ended = f"{window.at(newest_ms):%Y-%m-%d %H:%M:%S}"
+        why = Message("verify.log_ends", {"at": ended})
     return Check(window.at(span.start_ms), verdict, found.calls, found.failures, None if verdict == "ok" else why)

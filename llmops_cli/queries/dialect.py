@@ -21,8 +21,8 @@ class Dialect:
     percentile: str = "approx_percentile"
 
     def relation(self, columns: Sequence[str]) -> str:  # noqa: ARG002 - engines that have no such table build it
-        """Give the relation `log` with at least these canonical columns."""
-        return "log"
+        """Give the relation, called `event`, with at least these canonical columns."""
+        return "log event"
 
     def period(self, spans: dict[Period, Span]) -> str:
         """Tell which span a row belongs to: 'now', 'before' or 'between'."""

@@ -95,16 +95,16 @@ CELLS = Statement(
     "cells",
     f"""
 select {{period}} as period, {{ms}} - ({{ms}} - {{start}}) % {{bucket}} as bucket_ms,
-  log.app, log.module, log.model, log.workspace, log.status_code, log.error_code, max(log.error_message) as message,
-  count(*) as calls,
+  event.app, event.module, event.model, event.workspace, event.status_code, event.error_code,
+  max(event.error_message) as message, count(*) as calls,
   cast(sum(case when {SUCCESS} and duration_ms > coalesce(cast(usual.p95_ms as double), {{slow}}) then 1 else 0 end)
     as bigint) as slow,
-  cast(sum(log.input_tokens) as bigint) as input_tokens, cast(sum(log.output_tokens) as bigint) as output_tokens,
-  cast(sum(log.total_tokens) as bigint) as total_tokens,
+  cast(sum(event.input_tokens) as bigint) as input_tokens, cast(sum(event.output_tokens) as bigint) as output_tokens,
+  cast(sum(event.total_tokens) as bigint) as total_tokens,
   min({{ms}}) as first_ms, max({{ms}}) as last_ms
 from {{log}} left join (
   select model, {{percentile}}({_GOOD_MS}, 0.95) as p95_ms from {{log}} where {_CALL} and {{before}} group by 1
-) usual on usual.model = log.model
+) usual on usual.model = event.model
 where {_CALL} and {{scope}}
 group by 1, 2, 3, 4, 5, 6, 7, 8, case when {SUCCESS} then '' else {{kind}} end
 order by calls desc limit {{most}}

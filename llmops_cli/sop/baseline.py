@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from llmops_cli.evidence import CallStats, Cell, Observation, Point, Span, Thresholds
+from llmops_cli.evidence import CallStats, Cell, Message, Observation, Point, Span, Thresholds
 from llmops_cli.sop import failures, feedback, latency, traffic
 from llmops_cli.sop.ledger import Ledger
 
@@ -23,6 +23,7 @@ DOUBT = 0.4
 OWN_PART = 3
 LEAST_OWN_MS = 60_000
 """A shorter beginning of a window shows neither a pace nor a p95."""
+_ALL_CLEAR = frozenset({"headline.ok", "headline.anchored", "drill.paste_nothing"})
 LEAD_MS = 300_000
 """So long before an incident shows, a baseline ends: what leads to it (demand, retries) begins earlier."""
 PROBE_MS = 3_600_000
@@ -125,12 +126,34 @@ def beginning(observation: Observation, thresholds: Thresholds) -> Span | None:
     """
     window = observation.window
     known = Span(max(window.span.start_ms, observation.read_from_ms), window.span.end_ms)
-    read_ms = observation.baseline_read_ms if observation.before is not None and observation.before.calls else 0
-    if read_ms * OWN_PART >= known.ms or known.ms < OWN_PART * LEAST_OWN_MS:
+    if (
+        observation.before is not None and observation.before.calls and compares(observation)
+    ) or known.ms < OWN_PART * LEAST_OWN_MS:
         return None
     if observation.now.calls < OWN_PART * thresholds.min_calls:
         return None
     return Span(known.start_ms, known.start_ms + known.ms // OWN_PART)
+
+
+def compares(observation: Observation) -> bool:
+    """Whether the log reaches back over enough of the baseline, as much as a beginning of the window would be."""
+    window = observation.window
+    known_ms = window.span.end_ms - max(window.span.start_ms, observation.read_from_ms)
+    return observation.before is not None and observation.baseline_read_ms * OWN_PART >= known_ms
+
+
+def uncompared(headline: Message, observation: Observation, ago_ms: int) -> Message | None:
+    """Give what to say instead of an all-clear where the answer asked for is a comparison, and there is none.
+
+    `ago_ms`: how long before the window its baseline was asked for. None where the log reaches back far enough, and
+    where the headline says something else than that nothing is unusual: absolute thresholds hold without a baseline.
+    """
+    if compares(observation) or headline.id not in _ALL_CLEAR:
+        return None
+    begins = observation.begins_ms
+    at = None if begins is None else f"{observation.window.at(begins):%Y-%m-%d %H:%M:%S}"
+    which = "not" if observation.before is None else "hardly"
+    return Message(f"headline.{which}_compared", {**headline.values, "ago": ago_ms, "from": at})
 
 
 def parted(observation: Observation, own: Span) -> Observation:

@@ -112,7 +112,11 @@ def _told(  # noqa: PLR0917 - one call, in one place
     """Complete a cause: since when, who drives it, and what it looks like inside."""
     if incident is not None:
         row = replace(
-            row, started_at=incident.started_at, started_before=incident.started_before, drivers=incident.drivers
+            row,
+            started_at=incident.started_at,
+            started_before=incident.started_before,
+            drivers=incident.drivers,
+            refused_at=incident.refused_at,
         )
     elif row.measure == "failures" and row.family and ledger is not None:
         started_ms, before_ms = failures.began_in(ledger, row.family, row.where)

@@ -9,7 +9,14 @@ from llmops_cli.evidence import DIMENSIONS, Filters
 
 
 def command(*words: str, options: str = "") -> str:
-    """Return `llmops WORDS… OPTIONS`; words are quoted, `options` stand as they are (they are shell text already)."""
+    """Return `llmops WORDS… OPTIONS`; words are quoted, `options` stand as they are (they are shell text already).
+
+    Of `options`, a baseline is left out where the words have one.
+    """
+    if "--baseline" in words and "--baseline" in options:
+        given = shlex.split(options)
+        pairs = zip(given[::2], given[1::2], strict=True)
+        options = shlex.join(word for name, value in pairs if name != "--baseline" for word in (name, value))
     return " ".join(filter(None, (shlex.join(("llmops", *words)), options.strip())))
 
 

@@ -14,7 +14,7 @@ from llmops_cli.report import BaselineSlice, CauseRow, DrillData, DrillRow
 from llmops_cli.sop.causes import compared, excess_failures, find_causes
 from llmops_cli.sop.commandline import command, option, scope_options
 from llmops_cli.sop.finding import named
-from llmops_cli.sop.inside import since_text
+from llmops_cli.sop.inside import rose_text, since_text
 from llmops_cli.sop.ledger import asked
 from llmops_cli.sop.measured import Counts, Measured, scale_of
 
@@ -231,6 +231,7 @@ def _paste(observation: Observation, causes: Sequence[CauseRow]) -> Message:
             f"rate_{number}": row.failure_rate,
             f"elsewhere_{number}": row.elsewhere_failure_rate,
             f"since_{number}": since_text(observation, row),
+            f"rose_{number}": rose_text(observation, row),
             f"in_{number}": "in the window" if row.counted_from is None else None,
             f"from_{number}": None if row.counted_from is None else f"{row.counted_from:%H:%M:%S}",
             f"driver_{number}": scope_text(row.drivers[0].where) if row.drivers else None,

@@ -94,7 +94,8 @@ def ruled_out(case: Case, lang: str = "en") -> Iterator[Message]:
     yield from _same_size("input", "input_tokens", case)
     if case.incident.type in ("latency", "timeout"):
         yield from _same_size("output", "output_tokens", case)
-    yield from _same_demand(case)
+    if case.incident.type != "traffic_drop":  # fewer calls are what it is about
+        yield from _same_demand(case)
 
 
 def _limits(case: Case, incident: Incident) -> Iterator[Message]:

@@ -1,8 +1,8 @@
 """What an expansion request says: the fields of `recover expand`, filled in from evidence.
 
-Wanted limits are the peak demand × 1.3, rounded up to a round number, refused calls included (`peaks.py`): demand that
-was refused is demand. When calls were refused below the known limit, others use it too, and the request asks for 1.3 ×
-the limit at least. What is not the bottleneck keeps its limit.
+Wanted limits are the peak demand × 1.3, rounded up to two significant digits, refused calls included (`peaks.py`):
+demand that was refused is demand. When calls were refused below the known limit, others use it too, and the request
+asks for 1.3 × the limit at least. What is not the bottleneck keeps its limit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ TOKEN_FAMILIES = frozenset({"rate_limit_tokens"})
 INCIDENT_TYPES = REQUEST_FAMILIES | TOKEN_FAMILIES | {"water_level"}
 """Incidents that a higher limit would end."""
 
-_ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 _BUSY = 0.8
 _STRETCHES = 3
 _NAMED = 3
@@ -77,12 +76,13 @@ def expansion_fields(
     calls. `impact` is what the engineer knows of the business; what the log shows is added to it. Sentences are in
     `lang`. Rates per minute are whole numbers, `failure_rate` is 0..1.
     """
-    seen = _seen(observation, quota_rows, model, workspace)
+    first = _first(incidents, model, workspace)
+    since = _since(first, observation)
+    seen = _seen(observation, quota_rows, model, workspace, since if first and first.refused_at else None)
     current = {"rpm": _positive(limit.rpm), "tpm": _positive(limit.tpm)}
     peak = {"rpm": seen.peak_rpm, "tpm": seen.peak_tpm}
     refused = {"rpm": seen.requests_refused > 0, "tpm": seen.tokens_refused > 0}
     wanted = {half: _wanted(current[half], peak[half], refused=refused[half]) for half in ("rpm", "tpm")}
-    since = _since(incidents, observation, model, workspace)
 
     values: dict[str, Any] = {
         "uid": uid,
@@ -136,7 +136,13 @@ def _missing(fields: Mapping[str, Any], seen: _Seen) -> tuple[str, ...]:
 # --- what was seen ----------------------------------------------------------------------------------------------------
 
 
-def _seen(observation: Observation, quota_rows: Sequence[QuotaRow], model: str, workspace: str | None) -> _Seen:
+def _seen(
+    observation: Observation,
+    quota_rows: Sequence[QuotaRow],
+    model: str,
+    workspace: str | None,
+    rose: datetime | None,
+) -> _Seen:
     cells = [
         cell
         for cell in observation.cells
@@ -151,6 +157,8 @@ def _seen(observation: Observation, quota_rows: Sequence[QuotaRow], model: str, 
         if not requests + tokens or families.get(id(cell)) in REQUEST_FAMILIES | TOKEN_FAMILIES:
             hit[f"{cell.where.app}/{cell.where.module}"] += cell.calls
 
+    refused = [cell.first_ms for cell in cells if families.get(id(cell)) in limited]
+    rose_ms = 0 if rose is None else round(rose.timestamp() * 1000)
     demand = next((d for d in observation.demand if (d.model, d.workspace) == (model, workspace)), None)
     row = next((r for r in quota_rows if (r.model, r.workspace) == (model, workspace)), None)
     rpm, tpm = busiest_minute(observation, model, workspace) or ((row.rpm.peak, row.tpm.peak) if row else (0, 0))
@@ -159,7 +167,8 @@ def _seen(observation: Observation, quota_rows: Sequence[QuotaRow], model: str, 
         requests_refused=requests,
         tokens_refused=tokens,
         bursts=sum(cell.calls for cell in cells if families.get(id(cell)) == "rate_limit_burst"),
-        first_refused_ms=min((cell.first_ms for cell in cells if families.get(id(cell)) in limited), default=None),
+        # A lone refusal before demand rose is not where it began.
+        first_refused_ms=min((ms for ms in refused if ms >= rose_ms), default=min(refused, default=None)),
         hit=tuple(name for name, _ in hit.most_common()),
         peak_rpm=round(rpm) or None,
         peak_tpm=round(tpm) or None,
@@ -192,30 +201,32 @@ def _busy(observation: Observation, cells: Sequence[Cell], demand: Demand | None
     return tuple(from_to(observation.window.at, start, end) for start, end, _ in sorted(largest))
 
 
-def _since(
-    incidents: Sequence[Incident], observation: Observation, model: str, workspace: str | None
-) -> datetime | None:
-    """When the first incident began that a higher limit would end; for one older than all data, that bound."""
-    starts = [
-        start
-        for incident in incidents
+def _first(incidents: Sequence[Incident], model: str, workspace: str | None) -> Incident | None:
+    """Return the first incident that a higher limit would end."""
+    found = [
+        (start, number)
+        for number, incident in enumerate(incidents)
         if incident.type in INCIDENT_TYPES
         and incident.scope.get("model", model) == model
         and (workspace is None or incident.scope.get("workspace", workspace) == workspace)
         and (start := incident.started_at or incident.started_before) is not None
     ]
-    return min(starts).astimezone(observation.window.timezone) if starts else None
+    return incidents[min(found)[1]] if found else None
+
+
+def _since(incident: Incident | None, observation: Observation) -> datetime | None:
+    """When an incident began; for one older than all data, that bound."""
+    start = None if incident is None else incident.started_at or incident.started_before
+    return None if start is None else start.astimezone(observation.window.timezone)
 
 
 # --- what is asked for ------------------------------------------------------------------------------------------------
 
 
 def round_up(number: float) -> int:
-    """Round up to 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6 or 8 times a power of ten: 387 is 400, 1,300,000 is 1,500,000."""
-    if number <= 10:
-        return math.ceil(number)
-    power: int = 10 ** math.floor(math.log10(number))
-    return math.ceil(power * next(step for step in _ROUND if step * power >= number * (1 - 1e-9)))
+    """Round up to two significant digits: 308.1 is 310, 1,234,567 is 1,300,000; what has fewer, to a whole number."""
+    unit: int = 10 ** max(0, math.floor(math.log10(max(1.0, number))) - 1)
+    return math.ceil(number * (1 - 1e-9) / unit) * unit
 
 
 def _wanted(current: int | None, peak: int | None, *, refused: bool) -> int | None:

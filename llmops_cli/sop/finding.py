@@ -18,7 +18,8 @@ class Finding:
 
     `failures` and `calls` are those of its scope while it lasted; `certainty` is a log-likelihood ratio.
     `hypothesis` names another one than that of the type, where the facts speak for it (tables `hypothesis`,
-    `refutation` of the sentences); `values` are what its sentence takes besides.
+    `refutation` of the sentences); `values` are what its sentence takes besides. `refused_ms`: the first refusal, where
+    demand rose (`started_ms`) before it.
     """
 
     type: str
@@ -34,6 +35,7 @@ class Finding:
     drivers: tuple[Driver, ...] = ()
     hypothesis: str = ""
     values: Mapping[str, str | int | float | None] = field(default_factory=dict)
+    refused_ms: int | None = None
 
     @property
     def since_ms(self) -> int:

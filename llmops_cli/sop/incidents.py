@@ -19,10 +19,12 @@ SLACK_MS = 180_000
 """A consequence may seem to begin a little before its cause: both times are estimates."""
 COMPANION = 0.5
 """A family with fewer failures than this part of another's, that began with it, is its companion."""
+DAY_MS = 86_400_000
 MOST_ALIKE = 3
 """From so many sibling scopes on, a family is one incident of their common scope."""
 
 _PLATFORM = frozenset({"server_error", "timeout", "capacity", "network"})
+_BY_YESTERDAY = frozenset({"traffic_drop", "traffic_surge"})
 _LIMITED = frozenset({"rate_limit_requests", "rate_limit_tokens", "rate_limit_burst"})
 _OTHER = frozenset({"latency", "water_level", "traffic_drop", "traffic_surge", "negative_feedback"})
 _RANK = {"critical": 0, "warning": 1, "unknown": 2, "ok": 3}
@@ -35,7 +37,9 @@ def incidents(
     if not observation.now.calls:
         return (_no_data(observation, next_options),) if observation.matched_by_filters else ()
     ledger = Ledger(observation.basis, thresholds)
-    return tuple(_incident(ledger, finding, next_options) for finding in findings(ledger, rows))
+    return tuple(
+        _within_reach(_incident(ledger, finding, next_options), observation) for finding in findings(ledger, rows)
+    )
 
 
 def findings(ledger: Ledger, rows: Sequence[QuotaRow]) -> list[Finding]:
@@ -82,6 +86,7 @@ def _together(found: Sequence[Finding]) -> list[Finding]:
                 scope=common,
                 started_ms=first.started_ms,
                 started_before_ms=first.started_before_ms,
+                refused_ms=first.refused_ms,
                 failures=sum(f.failures for f in own),
                 calls=sum(f.calls for f in own),
                 severity=min((f.severity for f in own), key=lambda severity: _RANK[severity]),
@@ -162,9 +167,24 @@ def _incident(ledger: Ledger, finding: Finding, next_options: str) -> Incident:
         ),
         runbook=finding.type,
         # The runbook of its largest part would mislead about a mixture.
-        next=next_steps("mixed" if other == "mixed" else finding.type, finding.scope, driver, next_options, filters),
+        next=next_steps("mixed" if other == "mixed" else finding.type, finding.scope, next_options, filters),
         failures=finding.failures,
         calls=finding.calls,
+        refused_at=None if finding.refused_ms is None else window.at(finding.refused_ms),
+    )
+
+
+def _within_reach(incident: Incident, observation: Observation) -> Incident:
+    """Offer the comparison with yesterday only where the log reaches back that far; else say what it takes."""
+    begins, window = observation.begins_ms, observation.window
+    if incident.type not in _BY_YESTERDAY or begins is None or begins <= window.span.start_ms - DAY_MS:
+        return incident
+    values = incident.refuted_by.values
+    begun = {"command": None, "begins": clock(window, begins)}
+    return replace(
+        incident,
+        refuted_by=replace(incident.refuted_by, values={**values, **begun}),
+        next=tuple(line for line in incident.next if line != values["command"]),
     )
 
 
@@ -200,5 +220,5 @@ def _no_data(observation: Observation, next_options: str) -> Incident:
         hypothesis=Message("incident.no_data.hypothesis", {"scope": scope_text(scope), "driver": None, "model": None}),
         refuted_by=Message("incident.no_data.refuted_by", {"command": None}),
         runbook="no_data",
-        next=next_steps("no_data", scope, {}, next_options),
+        next=next_steps("no_data", scope, next_options),
     )

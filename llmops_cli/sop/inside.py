@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 
 from llmops_cli.evidence import DIMENSIONS, Cell, Message, Observation, Where
 from llmops_cli.knowledge.errors import is_rate_limit
@@ -41,8 +42,17 @@ def notes(
 
 
 def since_text(observation: Observation, row: CauseRow) -> str | None:
-    """Return when a cause began as a time of day; None when that is not known."""
-    return None if row.started_at is None else clock(observation.window, round(row.started_at.timestamp() * 1000))
+    """Return when a cause began as a time of day (calls to be refused, where that came later); None if not known."""
+    return _text(observation, row.refused_at or row.started_at)
+
+
+def rose_text(observation: Observation, row: CauseRow) -> str | None:
+    """Return when demand rose, where calls were refused only later; else None."""
+    return _text(observation, None if row.refused_at is None else row.started_at)
+
+
+def _text(observation: Observation, time: datetime | None) -> str | None:
+    return None if time is None else clock(observation.window, round(time.timestamp() * 1000))
 
 
 def _since(observation: Observation, row: CauseRow) -> tuple[Message, ...]:
@@ -62,15 +72,16 @@ def _codes(observation: Observation, data: Measured, row: CauseRow, explained: C
     if not codes:
         return ()
     ranked = sorted(codes.items(), key=lambda item: (-item[1], item[0]))
-    began_ms = row.started_at.timestamp() * 1000 if row.started_at else None
+    began = row.refused_at or row.started_at
+    began_ms = began.timestamp() * 1000 if began else None
     after = [cell for cell in _cells(observation, data, row.where) if began_ms is None or cell.bucket_ms > began_ms]
     calls = sum(cell.calls for cell in after)
     bad = sum(cell.calls for cell in after if not cell.ok and error_name(cell) == ranked[0][0])
-    since = since_text(observation, row)
+    times = {"since": since_text(observation, row), "rose": rose_text(observation, row)}
     if calls and bad >= 0.99 * calls:
-        return (Message("drill.every_call", {"code": ranked[0][0], "since": since}),)
+        return (Message("drill.every_call", {"code": ranked[0][0], **times}),)
     named = 1 if row.family else MAIN_CODES
-    first = [Message("drill.code", {"code": code, "calls": count, "since": since}) for code, count in ranked[:named]]
+    first = [Message("drill.code", {"code": code, "calls": count, **times}) for code, count in ranked[:named]]
     others = sum(count for _, count in ranked[named:])
     more = Message("drill.more_codes", {"count": len(ranked) - named, "calls": others})
     return (*first, more) if others else tuple(first)

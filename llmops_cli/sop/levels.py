@@ -92,15 +92,24 @@ def explain(ledger: Ledger, finding: Finding, rows: Sequence[QuotaRow]) -> Findi
     # Bursts are refused at once; minutes only once the minute, or the platform's reserve, is used up.
     rose_ms = None if burst else demand_rose(ledger, finding.scope, measure, finding.since_ms)
     if rose_ms is not None:
-        rose_ms = min(rose_ms, _first_refused(ledger, finding, rose_ms))
+        rose_ms = min(rose_ms, _refused_with(ledger, finding, rose_ms))
     if finding.started_ms is not None and rose_ms is not None and rose_ms < finding.started_ms:
-        if finding.started_ms - rose_ms > 2 * ledger.observation.bucket_ms:
-            evidence.append(Message("evidence.first_refused", {"at": clock(ledger.window, finding.started_ms)}))
+        refused_ms = _first_refused(ledger, finding, rose_ms, finding.started_ms)
+        rose, refused = (clock(ledger.window, ms) for ms in (rose_ms, refused_ms))
+        if rose != refused:
+            evidence.append(Message("evidence.first_refused", {"rose": rose, "at": refused}))
+            finding = replace(finding, refused_ms=refused_ms)
         finding = replace(finding, started_ms=rose_ms)
     return _with_drivers(ledger, replace(finding, evidence=evidence, hypothesis=hypothesis), measure)
 
 
-def _first_refused(ledger: Ledger, finding: Finding, rose_ms: int) -> int:
+def _first_refused(ledger: Ledger, finding: Finding, rose_ms: int, default: int) -> int:
+    """Give the first refusal since demand rose: seen, where the beginning of many of them is estimated."""
+    refused = [cell.first_ms for cell in ledger.families[finding.type] if inside(cell.where, finding.scope)]
+    return min((ms for ms in refused if ms >= rose_ms), default=default)
+
+
+def _refused_with(ledger: Ledger, finding: Finding, rose_ms: int) -> int:
     """Give the first refusal in the bucket in which demand rose, else `rose_ms`: whoever is refused exceeds a limit.
 
     Refused calls come again, so that demand goes on rising: measured by what it becomes, it seems to begin later.

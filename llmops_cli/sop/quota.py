@@ -99,7 +99,8 @@ def quota(
         scope = {"model": row.model, **({"workspace": row.workspace} if row.workspace else {})}
         refused = _refused(observation)[row.model, row.workspace]
         kind = refused.most_common(1)[0][0] if refused else "water_level"
-        steps += [step for step in next_steps(kind, scope, {}, next_options) if not step.startswith("llmops quota")]
+        after = next_steps(kind, scope, next_options, observation.filters)
+        steps += [step for step in after if not step.startswith("llmops quota")]
     bursts = any((second.level or 0.0) > 1 for row in rows for second in (row.rps, row.tps))
     coverage = Message("note.lower_bound_seconds" if bursts else "note.lower_bound")
     return QuotaData(rows, sentence(coverage), tuple(steps), _hidden(observation, rows))

@@ -54,6 +54,8 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "no_data": ("look_upstream", "check_collection"),
 }
 """What helps against each incident type, the quickest and safest first. `verify` always ends the plan."""
+_SLOW = frozenset({"expand", "ticket"})
+"""Actions that wait for somebody else: of several incidents, what can be done at once comes first."""
 _FIRST_THE_CONSOLE = frozenset({"auth", "billing", "permission", "not_found", "network"})
 """Incidents that mostly are the account's own doing: support comes in when it finds nothing."""
 
@@ -68,24 +70,32 @@ def plan(
 ) -> RecoverData:
     """Order what can be done for these incidents (the gravest first, as `status` gives them).
 
-    An action that serves several incidents stands once, where it is needed first. Without incidents there is nothing
+    What can be done at once, for any of them, comes before what waits for somebody else. An action that serves several
+    incidents stands once, where it is needed first; it names its incidents, from 1. Without incidents there is nothing
     to do: no action, no runbook. `next_options` (as it stands in a shell) is appended to every command. `replays` are
     of the resources that `throttled` names; without one, throttling is taken to help. `filters` that the question had
     stay in the commands, so that these look at the same calls.
     """
+    cases = [_Case(incident, quota_rows, next_options, replays or {}, filters) for incident in incidents]
+    steps = [(number, case, case.names()) for number, case in enumerate(cases, start=1)]
+    quick = [(number, case, name) for number, case, names in steps for name in names[: _quick(names)]]
+    slow = [(number, case, name) for number, case, names in steps for name in names[_quick(names) :]]
     actions: dict[tuple[object, ...], Action] = {}
-    for incident in incidents:
-        case = _Case(incident, quota_rows, next_options, replays or {}, filters)
-        for name in case.names():
-            if (action := case.action(name)) is not None:
-                actions.setdefault(case.identity(action), action)
-    if incidents:
-        verify = _Case(incidents[0], quota_rows, next_options, {}, filters).action("verify")
-        actions.update({("verify",): verify} if verify else {})
+    for number, case, name in (*quick, *slow):
+        if (action := case.action(name)) is not None:
+            known = actions.setdefault(case.identity(action), action)
+            actions[case.identity(action)] = replace(known, incidents=(*known.incidents, number))
+    if cases and (verify := cases[0].action("verify")) is not None:
+        actions["verify",] = replace(verify, incidents=tuple(range(1, len(cases) + 1)))
     runbook = (incidents[0].runbook or incidents[0].type) if incidents else None
-    cases = (_Case(incident, quota_rows, next_options, replays or {}) for incident in incidents)
-    incidents = [_without_throttle(case.incident) if case.worsens else case.incident for case in cases]
-    return RecoverData(tuple(incidents), tuple(actions.values()), runbook)
+    asked = command("recover", *filter_options(filters), options=next_options)
+    found = (replace(one, next=tuple(line for line in one.next if line != asked)) for one in incidents)
+    return RecoverData(tuple(found), tuple(actions.values()), runbook)
+
+
+def _quick(names: Sequence[str]) -> int:
+    """Count the actions before the first slow one: what comes after it comes after it for a reason."""
+    return next((place for place, name in enumerate(names) if name in _SLOW), len(names))
 
 
 def left_out(incidents: Sequence[Incident], replays: Replays) -> tuple[Message, ...]:
@@ -93,11 +103,6 @@ def left_out(incidents: Sequence[Incident], replays: Replays) -> tuple[Message, 
     cases = [_Case(one, (), "", replays) for one in incidents if "throttle" in ACTIONS.get(one.type, ())]
     worse = {case.resource: case.worse for case in cases if case.worsens}
     return tuple(worse.values())
-
-
-def _without_throttle(incident: Incident) -> Incident:
-    kept = tuple(line for line in incident.next if not line.startswith(command("recover", "throttle")))
-    return replace(incident, next=kept)
 
 
 def throttled(incidents: Sequence[Incident]) -> tuple[tuple[str, str | None], ...]:
@@ -158,6 +163,7 @@ class _Case:
         found = self.replay or Replay(0, 0, 0, Waits(0, 0, 0))
         values: dict[str, str | int | float | None] = {
             "model": self.model or None,
+            "workspace": self.resource[1],
             "before": found.refused_before,
             "after": found.refused_after,
         }

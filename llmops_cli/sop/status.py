@@ -178,7 +178,8 @@ def _few(observation: Observation, thresholds: Thresholds) -> Message:
 def _headline_of(observation: Observation, first: Incident) -> Message:
     if first.hypothesis.id == "hypothesis.mixed":  # its type is that of the largest part, and not the whole story
         return Message("headline.mixed", first.evidence[0].values)
-    since = first.started_at
+    rose = None if first.refused_at is None else first.started_at
+    since = first.refused_at or first.started_at
     for_ms = None if since is None else observation.window.span.end_ms - round(since.timestamp() * 1000)
     came_back = any(message.id == "evidence.traffic_back" for message in first.evidence)
     return Message(
@@ -187,5 +188,6 @@ def _headline_of(observation: Observation, first: Incident) -> Message:
             "scope": named(first.scope, observation.filters),
             "since": None if for_ms is None else clock(observation.window, observation.window.span.end_ms - for_ms),
             "for": None if for_ms is None else duration_text(for_ms),
+            "rose": None if rose is None else clock(observation.window, round(rose.timestamp() * 1000)),
         },
     )

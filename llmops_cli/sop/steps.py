@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from llmops_cli.evidence import DIMENSIONS, Filters
-from llmops_cli.sop.commandline import command, option, scope_options
+from llmops_cli.sop.commandline import command, filter_options, option, scope_options
 from llmops_cli.sop.ledger import asked
 
 LIMITED = ("rate_limit_requests", "rate_limit_tokens", "rate_limit_burst", "water_level")
@@ -21,29 +21,22 @@ REPORTED = ("capacity", "server_error", "timeout", "latency")
 def next_steps(
     kind: str,
     scope: Mapping[str, str],
-    driver: Mapping[str, str],
     next_options: str = "",
     filters: Filters = Filters(),
 ) -> tuple[str, ...]:
     """Give the commands that help most with an incident of type `kind`, the first thing to do first.
 
+    Where several things may help, that is the plan: it replays the window, and leaves out what would make it worse.
     `next_options` (source, window) stand at the end of each; `filters` that the question had stay.
     """
     where = scope_options(scope, filters)
     drill = command("drill", *where, options=next_options)
+    plan = command("recover", *filter_options(filters), options=next_options)
     model = option("model", scope["model"]) if scope.get("model") else ()
     if kind in LIMITED and model:
-        workspace = scope.get("workspace") or driver.get("workspace")
-        throttled = (*model, *option("workspace", workspace)) if workspace else model
-        steps = [
-            drill,
-            command("recover", "throttle", *throttled, options=next_options),
-            # A burst is no lack of quota: a higher limit does not end it.
-            *(() if kind == "rate_limit_burst" else (command("recover", "expand", *model, options=next_options),)),
-            command("quota", *model, options=next_options),
-        ]
-    elif kind == "capacity" and model:
-        steps = [drill, command("recover", "throttle", *model, options=next_options)]
+        steps = [drill, plan, command("quota", *model, options=next_options)]
+    elif kind == "capacity":
+        steps = [drill, plan]
     elif kind in _TRAFFIC:
         steps = [drill, _yesterday(scope, next_options, filters)]
     elif kind == "mixed":  # of several families: no runbook is about all of them

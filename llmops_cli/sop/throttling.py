@@ -115,7 +115,7 @@ def throttle_settings(
             *found.notes,
             *_share_notes(workspace, found, share, demands, limits),
             *latency_notes,
-            *_replay_notes(own, like, limits, replayed, busiest, known_platform=modelled),
+            *_replay_notes(own, others, like, limits, replayed, busiest, known_platform=modelled),
         ),
         limit_source=found.source,
     )
@@ -259,8 +259,9 @@ def _concurrency(
 # --- what the reader must know ----------------------------------------------------------------------------------------
 
 
-def _replay_notes(
+def _replay_notes(  # noqa: PLR0917 - one call, in one place
     own: Sequence[Arrival],
+    others: Sequence[Arrival],
     like: Typical | None,
     limits: RateLimits,
     replayed: Replayed,
@@ -290,7 +291,8 @@ def _replay_notes(
     if still:
         notes.append(Message("throttle.still_refused", {"calls": still}))
     if replayed.others_before:
-        counts = {"before": replayed.others_before, "after": replayed.others_after}
+        logged = sum(a.refused for a in others)
+        counts = {"before": replayed.others_before, "after": replayed.others_after, "logged": logged}
         notes.append(Message("throttle.others", counts))
     if not known_platform:
         notes.append(Message("throttle.not_modelled", {}))

@@ -102,7 +102,9 @@ def chosen(incidents: Sequence[Incident], kind: str | None) -> tuple[Incident | 
     about = next((one for one in wanted if one.type not in LIMITED), wanted[0] if wanted else None)
     if about is None:
         return None, (Message("ticket.no_incident", {"kind": kind}),)
-    notes = [Message("ticket.own_letter")] if about.type in LIMITED else []
+    # A burst is no lack of quota: a higher limit does not end it.
+    own_letter = about.type in LIMITED and about.type != "rate_limit_burst"
+    notes = [Message("ticket.own_letter")] if own_letter else []
     if about.type in _NO_FAULT:
         notes.append(Message("ticket.no_fault", {"kind": about.type}))
     others = dict.fromkeys(one.type for one in incidents if one is not about)

@@ -151,6 +151,9 @@ class Verification:
         if self.given_up:
             if not self.checks:
                 return Message("verify.no_checks")
+            last = self.checks[-1].reason
+            if last is not None and last.id == "verify.log_ends":
+                return Message("verify.stopped", last.values)
             no_data = all(check.verdict == "unknown" for check in self.checks)
             return Message("verify.no_data" if no_data else "verify.given_up", values)
         return Message("verify.watching", values)

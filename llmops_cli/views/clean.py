@@ -34,8 +34,8 @@ DECEIVING = (
 _HOSTILE = re.compile(rf"[\x00-\x08\x0a-\x1f{DECEIVING}]")
 _SHORT = {"\n": r"\n", "\r": r"\r"}
 
-_WHOLE = frozenset({"next", "command", "cause", "remedy", "rollback", "hint", "text", "toml", "env", "json"})
-"""Fields that are never shortened: commands are pasted, and prose of the catalogue is ours."""
+_WHOLE = frozenset({"next", "command", "cause", "remedy", "rollback", "hint", "text", "toml", "env", "json", "diff"})
+"""Fields that are never shortened: commands are pasted, prose of the catalogue is ours, a diff is shown whole."""
 
 _LINES = frozenset({"TraceLine.message", "RunbookData.text", "ExpandData.text"})
 """Fields whose line breaks are real; everywhere else a line break in a value is an attack or an accident."""

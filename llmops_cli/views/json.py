@@ -19,7 +19,7 @@ from llmops_cli.report import SCHEMA_VERSION, Report, TraceLine
 from llmops_cli.views.clean import DECEIVING, hidden, redacted
 from llmops_cli.views.words import plain, told
 
-_TOLD = frozenset({"cause", "remedy", "coverage"})
+_TOLD = frozenset({"cause", "remedy", "coverage", "rollback"})
 """Fields that are sentences of ours, not data: they come in the language that was asked for."""
 
 _ESCAPED = re.compile(f"[{DECEIVING}]")

@@ -10,10 +10,10 @@ import re
 from typing import NamedTuple
 
 from llmops_cli.evidence import Band, Severity, Thresholds
-from llmops_cli.report import QuotaData, QuotaRow, Report, StatusData, VerifyData
+from llmops_cli.report import DoctorData, QuotaData, QuotaRow, Report, StatusData, VerifyData
 from llmops_cli.views.figures import ASCII, percent
 from llmops_cli.views.heading import doubts
-from llmops_cli.views.saying import checked, headline
+from llmops_cli.views.saying import checked, doctor_verdict, headline
 from llmops_cli.views.words import joined, place, say, word
 
 LEVELS = 50
@@ -47,8 +47,8 @@ def to_nagios(report: Report, lang: str = "en", *, allow_stale: bool = False) ->
 def judged(report: Report, *, allow_stale: bool = False) -> Severity:
     """Return the state: stale or partial data is unknown, unless what was seen is critical.
 
-    An anchored window is unknown whatever it shows, unless `allow_stale`; then an `unknown` that has calls and no
-    incident counts as ok.
+    An anchored window is unknown whatever it shows, unless `allow_stale`; then one that is unknown for that reason
+    alone counts as ok.
     """
     found = _verdict(report)
     stale = report.window is not None and report.window.anchored
@@ -57,7 +57,7 @@ def judged(report: Report, *, allow_stale: bool = False) -> Severity:
     if report.partial and found != "critical":
         return "unknown"
     data = report.data
-    if stale and found == "unknown" and isinstance(data, StatusData) and data.calls and not data.incidents:
+    if stale and found == "unknown" and isinstance(data, StatusData) and data.headline.id == "headline.anchored":
         return "ok"
     return found
 
@@ -69,6 +69,8 @@ def _verdict(report: Report) -> Severity:
     if isinstance(data, VerifyData):
         last: Severity = data.checks[-1].verdict if data.checks else "unknown"
         return "ok" if data.recovered else "warning" if last == "ok" else last
+    if isinstance(data, DoctorData):
+        return data.verdict
     states: list[Severity] = [row.state for row in data.rows] if isinstance(data, QuotaData) else []
     return next((state for state in _WORST if state in states), "unknown")
 
@@ -81,6 +83,9 @@ def _said(report: Report, lang: str) -> tuple[str, list[Perf]]:
         return _quota(data, lang), _levels(data.rows, Thresholds())
     if isinstance(data, VerifyData):
         return _verify(data, lang)
+    if isinstance(data, DoctorData):
+        amiss = [f"{one.name}: {one.detail}" for one in data.checks if one.state != "ok"]
+        return "; ".join([doctor_verdict(data, lang), *amiss]), []
     if report.errors:
         return "; ".join(f"{one.message}{f' ({one.hint})' if one.hint else ''}" for one in report.errors), []
     return word("view.no_verdict" if data is not None else "view.no_answer", lang), []

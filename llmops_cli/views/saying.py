@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmops_cli.views.figures import compact, count, in_unit_of, percent, timespan
-from llmops_cli.views.words import phrase, say, sentences, several, term, told, where, word
+from llmops_cli.views.words import joined, phrase, say, scope, sentences, several, term, told, where, word
 
 if TYPE_CHECKING:
     from llmops_cli.evidence import Severity
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         Action,
         Backoff,
         CauseRow,
+        ChangesData,
+        DoctorData,
         Driver,
         Explanation,
         Incident,
@@ -112,6 +114,14 @@ def action_title(action: Action, lang: str = "en") -> str:
     return phrase(f"recovery.{action.name}.title", lang) or action.name
 
 
+def action_incidents(action: Action, found: Sequence[Incident], lang: str = "en") -> list[str]:
+    """Name the incidents that an action is for, as in `2 auth, app shop`; none where that is clear: it is for all."""
+    if not 0 < len(action.incidents) < len(found):
+        return []
+    about = ((number, found[number - 1]) for number in action.incidents)
+    return [joined([f"{number} {one.type}", scope(one, lang)], lang) for number, one in about]
+
+
 def action_lines(action: Action, lang: str = "en") -> list[tuple[str, str]]:
     """Return why, effect, risk and undo with their labels, without those that say that there is nothing to say."""
     parts = (("why", action.why), ("effect", action.effect), ("risk", action.risk), ("undo", action.rollback))
@@ -148,3 +158,16 @@ def explained(known: Explanation, lang: str = "en") -> str:
     """Return what the catalogue says of an error, as sentences: the cause, the remedy, whether a retry can help."""
     retried = phrase(f"retry_sentence.{known.retry}", lang)
     return sentences(told(known.cause, lang), told(known.remedy, lang), retried)
+
+
+def changes_verdict(data: ChangesData, lang: str = "en") -> str:
+    """Return whether the account was changed, is yet to be, or need not be."""
+    if all(row.action == "none" for row in data.changes):
+        return word("provision.nothing_to_do", lang)
+    return word("provision.changed" if data.applied else "provision.not_changed", lang)
+
+
+def doctor_verdict(data: DoctorData, lang: str = "en") -> str:
+    """Say in one line how many checks are well."""
+    amiss = sum(check.state != "ok" for check in data.checks)
+    return word("doctor.amiss" if amiss else "doctor.well", lang, count=len(data.checks), amiss=amiss)

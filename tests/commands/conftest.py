@@ -17,7 +17,7 @@ import pytest
 
 from llmops_cli import app
 
-STORIES = ("rate-limit", "two-faults", "healthy", "latency")
+STORIES = ("rate-limit", "two-faults", "healthy", "latency", "noisy-neighbour", "burst", "traffic-drop")
 END = "2025-07-09T14:30:00+08:00"
 
 

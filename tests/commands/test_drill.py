@@ -172,7 +172,7 @@ def test_a_rate_says_over_which_calls_it_is(answers):
     """`status` counts an incident since it began, `drill` compares whole windows: the same name for both confuses."""
     seen = answers("rate-limit", "status")["data"]["incidents"][0]["evidence"][0]
     drilled = answers("rate-limit", "drill")["data"]
-    assert re.search(r"calls refused since \d\d:\d\d:\d\d \(", seen)
+    assert re.search(r"calls since \d\d:\d\d:\d\d refused \(", seen)
     assert re.search(r" calls in the window \(", drilled["paste"])
     assert drilled["causes"][0]["counted_from"] is None
 

@@ -136,7 +136,6 @@ BAD = [
     (["trace", "--log", "app.log"], 2, "TRACE_ID", "llmops trace --help"),
     (["recover", "--runbook", "rate_limit"], 2, "no runbook", "rate_limit_requests"),
     (["recover", "quota", "--log", "app.log"], 2, "quota", "not in this version"),
-    (["doctor"], 2, "doctor", "not in this version"),
     (["recover", "--log", "app.log", "throttle"], 2, "--log stands before throttle", "llmops recover throttle --log"),
     (["recover", "throttle", "--log", "app.log", "--app", "shop"], 2, "share", "--workspace"),
     (["recover", "throttle", "--log", "app.log", "--model", "a", "--model", "b"], 2, "several", "--model"),

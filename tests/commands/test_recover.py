@@ -239,11 +239,35 @@ def test_unknown_limits_say_so_and_how_to_set_them(llmops, tmp_path):
 
 def test_the_plan_checks_the_calls_that_were_asked_for(llmops, stories):
     log = stories["rate-limit"].log
-    place = ("--log", log, "--timezone", "Asia/Shanghai", "--since", "20m")
+    place = ("--log", log, "--timezone", "Asia/Shanghai")
+    window = ("--since", "20m")
     both = ("--app", "doc-qa", "--app", "shop-assistant", "--model", "qwen-plus")
     for filters in (both, ("--error-code", "Throttling.RateQuota"), ()):
-        actions = llmops("recover", *filters, *place, "-o", "json").json()["data"]["actions"]
+        actions = llmops("recover", *filters, *place, *window, "-o", "json").json()["data"]["actions"]
         assert shlex.split(actions[-1]["command"]) == ["llmops", "recover", "verify", *filters, *map(str, place)]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--model", "nosuch"), "no call of nosuch in this window"),
+        (("--model", "qwen-plus", "--workspace", "nosuch"), "no call of qwen-plus in nosuch in this window"),
+    ],
+)
+def test_no_settings_are_given_for_what_nobody_called(llmops, stories, words, told):
+    ask = ("recover", "throttle", "--config", stories["rate-limit"].config, *words)
+    for output in ("table", "markdown"):
+        ran = llmops(*ask, "-o", output)
+        assert (ran.code, ran.out.partition(":")[0]) == (0, told)
+        assert "rpm" not in ran.out
+        assert "throttle." not in ran.out
+        assert len(ran.err.splitlines()) == 1
+        assert "This window has model qwen-plus, " in ran.err
+    data = llmops(*ask, "-o", "json").json()["data"]
+    known = llmops(*ask[:4], "--model", "qwen-plus", "-o", "json").json()["data"]
+    assert data.keys() == known.keys()
+    assert [data[name] for name in ("rps", "rpm", "tps", "tpm", "concurrency")] == [None] * 5
+    assert data["settings"] == {"toml": None, "env": None, "json": None}
 
 
 def test_the_other_commands_of_the_plan_stay_within_the_question(llmops, stories):

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
 
 import pytest
 
 from .contract import check
-from .logs import MINUTE, call, quiet, write
+from .logs import CHINA, MINUTE, call, quiet, write
 
 
 class Application(threading.Thread):
@@ -72,6 +73,13 @@ def test_verify_sees_recovery_and_dates_it(llmops, log):
     assert 9 <= data["scorecard"]["recover_min"] <= 11.5
 
 
+def test_verify_recovers_in_no_more_time_than_its_checks_take(llmops, tmp_path):
+    now = time.time_ns() // 1_000_000
+    log = write(tmp_path / "app.log", [call(now + n * 20) for n in range(-3000, 600)])
+    ran = verify(llmops, log, "--timeout", "3s")
+    assert (ran.code, ran.json()["data"]["recovered"]) == (0, True)
+
+
 def test_verify_gives_up_while_calls_still_fail(llmops, log):
     with Application(log, broken=True):
         ran = verify(llmops, log, "--timeout", "3.3s", output="nagios")
@@ -105,16 +113,18 @@ def test_verify_never_calls_an_incident_over_that_goes_on_in_part_of_the_calls(l
 
 def test_verify_says_that_the_log_ended(llmops, log):
     ran = verify(llmops, log, "--timeout", "4.3s", output="table")
-    assert re.search(r"unknown   0 calls, 0 failed; the log ends \S.* ago", ran.out)
+    assert re.search(r"unknown   0 calls, 0 failed; the log has stopped: its newest line is of \S", ran.out)
 
 
 @pytest.mark.parametrize("output", ["markdown", "nagios"])
 def test_verify_says_why_in_every_output(llmops, log, output):
     ran = verify(llmops, log, "--timeout", "4.3s", output=output)
-    assert re.search(r"the log ends \S.* ago", ran.out)
+    assert "the log has stopped: its newest line is of " in ran.out
 
 
-def test_verify_without_calls_is_unknown(llmops, log):
+def test_verify_of_too_few_calls_is_unknown(llmops, tmp_path):
+    now = time.time_ns() // 1_000_000
+    log = write(tmp_path / "app.log", [call(now + n * 1000) for n in range(-600, 12)])
     ran = verify(llmops, log, "--timeout", "3.3s", output="table")
     assert ran.code == 3
     assert "too few calls to judge" in ran.out
@@ -136,11 +146,28 @@ def test_verify_on_a_pipe_is_a_line_for_each_check_and_then_the_summary(llmops, 
     assert not any(line in end for line in checks)
 
 
-def test_verify_that_ends_before_its_first_check_counts_nothing(llmops, log):
-    ran = verify(llmops, log, "--timeout", "1s", "--interval", "1m", output="table")
-    assert ran.code == 3
-    assert "nothing was checked: --timeout ended before the first check of --interval did" in ran.out
-    assert " 0 checks" not in ran.out
+def test_verify_needs_time_for_the_checks_that_make_a_recovery(llmops, log):
+    ran = verify(llmops, log, "--timeout", "2m", "--interval", "1m", output="table")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("error: --timeout 2m is over before 3 checks of --interval 1m can be\n")
+
+
+def test_verify_watches_from_now_on_whatever_window_was_asked_for(llmops, log):
+    window = ("--since", "5m", "--to", "now-1m", "--baseline", "1d")
+    ran = verify(llmops, log, "--timeout", "3.3s", *window, output="table")
+    assert ran.err == "hint: recover verify watches from now on and ignores --since, --to, --baseline\n"
+
+
+def test_verify_of_a_log_that_has_stopped_says_so_last(llmops, tmp_path):
+    newest = time.time_ns() // 1_000_000 - 5 * MINUTE
+    log = write(tmp_path / "app.log", [*quiet(newest - 30 * MINUTE, 30), call(newest)])
+    at = datetime.fromtimestamp(newest / 1000, CHINA).strftime("%Y-%m-%d %H:%M:%S")
+    ran = verify(llmops, log, "--timeout", "3s", output="table")
+    assert (ran.code, ran.err) == (3, "")
+    told = f"the log has stopped: its newest line is of {at}"
+    assert told in ran.out.splitlines()[-1]
+    assert ran.out.count(told) >= 4
+    assert "too few" not in ran.out
 
 
 def test_watch_repaints_on_a_terminal_until_it_is_interrupted(tmp_path):

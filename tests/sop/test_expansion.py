@@ -82,7 +82,7 @@ def test_everything_that_evidence_gives_is_filled_in():
     assert found["workspace"] == "all workspaces of the account"
     assert (found["current_rpm"], found["current_tpm"], found["limit_source"]) == (228, 5_000_000, "configuration")
     assert (found["peak_rpm"], found["peak_tpm"]) == (298, 298_000)  # refused calls counted with 1,000 tokens each
-    assert (found["wanted_rpm"], found["wanted_tpm"]) == (400, 5_000_000)  # 298 × 1.3 = 387; tokens are no bottleneck
+    assert (found["wanted_rpm"], found["wanted_tpm"]) == (390, 5_000_000)  # 298 × 1.3 = 387; tokens are no bottleneck
     assert (found["calls"], found["failures"], found["failure_rate"]) == (3176, 120, 120 / 3176)
     assert found["window"] == "2025-07-09 14:04:00 – 14:19:00 +08:00"
     assert found["peak_window"] == ["2025-07-09 14:09:00 – 14:11:00 +08:00"]
@@ -100,7 +100,7 @@ def test_the_text_is_complete_in_both_languages():
         text = expansion_request(found, missing, lang)
         assert "[TO FILL IN" not in text
         assert "待补充" not in text
-        assert "400" in text
+        assert "390" in text
     assert found["workspace"] == "账号下全部业务空间"
     assert "120" in found["business_impact"]
     assert "were refused" not in found["business_impact"]
@@ -112,7 +112,7 @@ def test_what_is_missing_is_named_in_the_order_of_the_text():
     )
     assert missing == ("uid", "region", "current_rpm", "current_tpm", "request_ids", "contact")
     assert not set(missing) & set(found)
-    assert (found["wanted_rpm"], found["wanted_tpm"]) == (400, 400_000)
+    assert (found["wanted_rpm"], found["wanted_tpm"]) == (390, 390_000)
 
 
 def test_one_half_of_a_limit_is_enough():
@@ -133,7 +133,7 @@ def test_refused_below_the_known_limit_asks_for_more_than_the_limit():
     """Callers outside this log use the same limit: the log's own peak proves nothing."""
     cells = [cell(0, 40, tokens=40_000), cell(0, 10, TPM_REFUSED)]
     found, _ = fields(observe(cells, [demand(50, 50, 40_000)]), Limit(MODEL, None, 600, 1_000_000, "live"))
-    assert (found["wanted_rpm"], found["wanted_tpm"]) == (600, 1_500_000)
+    assert (found["wanted_rpm"], found["wanted_tpm"]) == (600, 1_300_000)
     assert found["peak_tpm"] == 50_000
     assert "TPM" in found["reason"]
     assert "RPM" not in found["reason"]
@@ -150,7 +150,7 @@ def test_a_bill_is_no_reason_for_a_higher_limit():
 
 def test_demand_near_the_limit_is_a_reason_before_anything_is_refused():
     found, missing = fields(observe([cell(m, 210, tokens=210_000) for m in range(15)], [demand(3150, 210, 210_000)]))
-    assert found["wanted_rpm"] == 300
+    assert found["wanted_rpm"] == 280
     assert found["reason"].startswith("demand comes near")
     assert "92 % of the limit" in found["business_impact"]
     assert missing == ()
@@ -191,7 +191,7 @@ def test_a_quota_row_stands_in_for_missing_demand():
     row = QuotaRow(MODEL, None, "live", Level(228, 250, 1.1), Level(None, 9_000, None), Level(4, 9, 2), Level(9, 9, 1), 3, 1.1,
                    "critical", None)  # fmt: skip
     found, _ = fields(observe([]), quota_rows=[row])
-    assert (found["peak_rpm"], found["peak_tpm"], found["wanted_rpm"]) == (250, 9_000, 400)
+    assert (found["peak_rpm"], found["peak_tpm"], found["wanted_rpm"]) == (250, 9_000, 330)
 
 
 def test_since_is_the_earliest_incident_that_a_limit_explains():
@@ -229,7 +229,17 @@ def test_many_callers_are_named_by_the_largest():
 
 @pytest.mark.parametrize(
     ("number", "rounded"),
-    [(0.4, 1), (7.2, 8), (10, 10), (11, 12), (387.4, 400), (400, 400), (401, 500), (999, 1000), (1_300_000, 1_500_000)],
+    [
+        (0.4, 1),
+        (7.2, 8),
+        (10, 10),
+        (10.5, 11),
+        (308.1, 310),
+        (400, 400),
+        (401, 410),
+        (999, 1000),
+        (1_234_567, 1_300_000),
+    ],
 )
 def test_round_numbers(number, rounded):
     assert round_up(number) == rounded
@@ -237,7 +247,7 @@ def test_round_numbers(number, rounded):
 
 @given(st.floats(1, 1e12))
 def test_rounding_up_never_goes_down_nor_far(number):
-    assert number * (1 - 1e-6) <= round_up(number) <= max(number * 1.34, number + 1)
+    assert number * (1 - 1e-6) <= round_up(number) <= max(number * 1.1, number + 1)
 
 
 def test_the_first_refusal_is_not_the_rise_of_demand_before_it():

@@ -184,7 +184,7 @@ def test_throttling_comes_first_only_where_it_avoids_the_refusals(replay, first)
 
 def test_throttling_that_refuses_more_than_before_is_no_step_and_why_is_said():
     one = replace(incident("rate_limit_requests", model="qwen-plus"), next=(
-        "llmops drill --model qwen-plus", "llmops recover throttle --model qwen-plus",
+        "llmops drill --model qwen-plus", "llmops recover",
     ))  # fmt: skip
     replays = {("qwen-plus", None): replayed(40, 60)}
     data = plan([one], [quota("qwen-plus", 1.31)], replays=replays)
@@ -206,7 +206,9 @@ def test_what_a_replay_found_is_the_effect():
 def test_a_loud_workspace_is_throttled_first_where_that_protects_the_others():
     quiet, loud = limited(replayed(40, 60, (30, 2)), "llm-loud"), limited(replayed(40, 60, (30, 20)), "llm-loud")
     assert names(quiet)[:2] == ["throttle", "workspace_limits"]
-    assert "of the other workspaces' 2 instead of 30" in sentence(action(quiet, "throttle").effect)
+    assert "of the other workspaces' calls the replay refuses 2 instead of 30" in sentence(
+        action(quiet, "throttle").effect
+    )
     assert names(loud)[0] == "workspace_limits"
     assert "throttle" not in names(loud)
 

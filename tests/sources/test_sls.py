@@ -57,7 +57,7 @@ def alike(one, other, path="data"):
 
 SAID = {
     "next", "paste", "levels_command", "command", "text", "evidence", "detail", "started_at", "refuted_by", "headline",
-    "request_ids",
+    "request_ids", "refused_at",
 }  # fmt: skip
 """What names the source, or the millisecond that Log Service does not keep."""
 

@@ -532,7 +532,7 @@ VERIFY_NOT = report(
     VerifyData(
         recovered=False,
         checks=(
-            Check(NOW, "unknown", 3, 0, Message("verify.log_ends", {"age": 240_000})),
+            Check(NOW, "unknown", 3, 0, Message("verify.log_ends", {"at": "2025-07-09 14:23:24"})),
             Check(
                 NOW, "critical", 90, 41, Message("incident.auth.headline", {"scope": "qwen-max", "since": "14:15:08"})
             ),

@@ -42,13 +42,14 @@ DATA = {
 ADDED = {
     "status": "baseline{calls failures failure_rate p95_ms total_tokens negative_rate covered} "
     "feedback_series[time ratings negative] headline thresholds{failure_rate{warning critical} p95_ms{warning critical} "
-    "water_level{warning critical} negative_rate{warning critical} min_calls} incidents[failures calls] unparsed_samples "
+    "water_level{warning critical} negative_rate{warning critical} min_calls} incidents[failures calls refused_at] unparsed_samples "
     "levels_command",
     "trace": "matches request_ids summary calls[started_at wait_ms] explanations[status_code source]",
     "trace-spans": "matches request_ids summary",
     "drill": "excess_failures paste next rows[where ratings negative] "
-    "causes[family measure baseline_failure_rate notes started_at started_before drivers counted_from]",
+    "causes[family measure baseline_failure_rate notes started_at started_before drivers counted_from refused_at]",
     "quota": "next notes",
+    "recover": "actions[incidents]",
     "throttle": "notes limit_source replay{others_before others_after}",
     "expand": "notes",
     "verify": "checks[calls failures reason] given_up",

@@ -59,7 +59,7 @@ def test_an_error_is_unknown_with_its_reason():
 
 def test_stale_and_partial_data_are_never_ok():
     healthy = REPORTS["status-healthy"]
-    unknown = replace(healthy.data, verdict="unknown")
+    unknown = replace(healthy.data, verdict="unknown", headline=Message("headline.anchored", {"calls": 9, "rate": 0.0}))
     stale = window(anchored=True, log_ends_ms=0)
     assert state(healthy) == "OK"
     assert state(replace(healthy, partial=True)) == "UNKNOWN"

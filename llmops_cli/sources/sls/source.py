@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 from llmops_cli.cloud.inflight import Deadline, InFlight, OverdueError, Pending
@@ -39,8 +40,8 @@ from llmops_cli.queries import (
     answers,
     slices,
 )
+from llmops_cli.queries.relation import Relation, quoted
 from llmops_cli.sources import Refused, TraceLines
-from llmops_cli.sources.sls.relation import Relation, quoted
 from llmops_cli.sources.sls.rows import log_line, rows_of
 
 
@@ -203,36 +204,37 @@ class SlsSource:
         asked = _Asked(spans, filters, bucket_ms, slow_ms, Deadline(self._timeout_s))
         found: dict[str, list[tuple[Any, ...]]] = {}
         left = list(statements)
-        for _ in range(len(DIMENSIONS) + len(self._relation.lacking) + 12):  # each round finds one more field missing
+        for _ in _FIELDS:  # every further round has at least one field less to name
             sent = {one.name: self._send(one, asked) for one in left}
-            lacking: set[str] = set()
-            again: list[Statement] = []
+            missing: dict[str, str] = {}
             for one in left:
                 try:
                     found[one.name] = self._received(one, sent[one.name], asked.deadline)
                 except MissingFieldError as error:
-                    name = self._canonical(error.key)
-                    if name is None or name in self._relation.lacking:
-                        raise
-                    lacking.add(name)
-                    if one is not FEEDBACK or name != "rating":
-                        again.append(one)
-                    else:
-                        found[one.name] = []
+                    missing[one.name] = self._canonical(error)
                 except SourceError as error:
-                    if one in (DEMAND, POINTS, FEEDBACK):
-                        self._doubts.append(f"{one.name}: {error.message}")
-                        found[one.name] = []
-                    else:
+                    if one not in (DEMAND, POINTS, FEEDBACK):
                         raise
-            if lacking:
-                self._relation = replace(self._relation, lacking=self._relation.lacking | lacking)
-                unknown = self._relation.knows_not(lacking)
-                self._remarks += [f"not in the index, so not known: {text}" for text in unknown]
-            if not again:
+                    self._doubts.append(f"{one.name}: {error.message}")
+                    found[one.name] = []
+            left = [one for one in left if one.name in missing]
+            if not left:
                 break
-            left = again
+            lacking = self._relation.lacking | set(missing.values()) | self._not_indexed(asked.deadline)
+            self._relation = replace(self._relation, lacking=lacking)
+        unknown = self._relation.knows_not({name for one in statements for name in one.reads})
+        self._remarks += [f"not in the index, so not known: {text}" for text in unknown]
         return found
+
+    def _not_indexed(self, deadline: Deadline) -> set[str]:
+        """Name the fields that the index lacks; nothing where it may not be read: statements then tell one by one."""
+        ask = partial(self._service.sdk.get_index_config, self._project, self._logstore)
+        pending = self._in_flight.start(lambda: self._service.sent(ask, self._project, self._logstore, deadline))
+        try:
+            keys = pending.result(deadline).get_index_config().to_json().get("keys") or {}
+        except (SourceError, OverdueError):
+            return set()
+        return {name for name in _FIELDS if not keys.get(self._relation.name(name), {}).get("doc_value")}
 
     def _send(self, statement: Statement, asked: _Asked) -> Pending[Rows]:
         relation, spans = replace(self._relation, filters=asked.filters), asked.spans
@@ -247,20 +249,27 @@ class SlsSource:
             answer = pending.result(deadline)
         except OverdueError:
             raise self._service.overdue(deadline) from None
-        if not answer.complete:
-            self._doubts.append(f"{statement.name}: only a part of the logs was looked at before the deadline")
+        self._doubt_coverage(statement.name, answer)
         if len(answer.rows) == statement.most and statement.name not in (FAILED.name, SLOWEST.name):
             what = "first calls" if statement is ARRIVALS else "largest groups"
             self._doubts.append(f"{statement.name}: only the {statement.most:,} {what} were read")
         return rows_of(statement, answer.rows)
 
-    def _canonical(self, key: str) -> str | None:
+    def _doubt_coverage(self, name: str, answer: Rows) -> None:
+        """Say what an answer covers that came from a part of the logs."""
+        if not answer.complete:
+            part = "a part of the logs was" if answer.looked_at is None else f"{answer.looked_at:,} logs were"
+            self._doubts.append(f"{name}: only {part} looked at before the deadline")
+
+    def _canonical(self, error: MissingFieldError) -> str:
         """Name the field that a key of the logstore stands for."""
-        ours = {self._relation.keys.get(name, name): name for name in _FIELDS}
-        return ours.get(key)
+        ours = next((name for name in _FIELDS if self._relation.name(name) == error.key), None)
+        if ours is None or ours in self._relation.lacking or ours == "message":
+            raise error
+        return ours
 
     def _found(self, wanted: str, seconds: tuple[int, int]) -> TraceLines:
-        key = self._relation.keys.get("trace_id", "trace_id")
+        key = self._relation.name("trace_id")
         whole = self._lines(f"{key}: {quoted(wanted)}", seconds, lambda line: line.trace_id == wanted)
         if whole:
             return TraceLines(wanted, tuple(whole))
@@ -268,7 +277,7 @@ class SlsSource:
         ids = sorted({line.trace_id for line in some})
         if not ids:
             called = self._lines(
-                f"{self._relation.keys.get('request_id', 'request_id')}: {quoted(wanted)}",
+                f"{self._relation.name('request_id')}: {quoted(wanted)}",
                 seconds,
                 lambda line: line.call is not None and line.call.request_id == wanted and bool(line.trace_id),
             )
@@ -293,10 +302,9 @@ class SlsSource:
                 answer = pending.result(deadline)
             except OverdueError:
                 raise self._service.overdue(deadline) from None
-            if not answer.complete:
-                self._doubts.append("trace: only a part of the logs was looked at before the deadline")
+            self._doubt_coverage("trace", answer)
             store = f"{self._project}/{self._logstore}"
-            read = (log_line(row, lambda name: self._relation.keys.get(name, name), store) for row in answer.rows)
+            read = (log_line(row, self._relation.name, store) for row in answer.rows)
             lines += [line for line in read if kept(line)]
             if len(answer.rows) < _PAGE:
                 break

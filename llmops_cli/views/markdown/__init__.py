@@ -18,6 +18,9 @@ _WRITTEN_BY = {
     "ThrottleData": "recover",
     "ExpandData": "recover",
     "VerifyData": "recover",
+    "ChangesData": "changes",
+    "DoctorData": "doctor",
+    "AlertsTestData": "alerts",
 }
 
 

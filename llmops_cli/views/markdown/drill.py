@@ -10,6 +10,7 @@ from llmops_cli.views.saying import elsewhere, inside, of_limit
 from llmops_cli.views.words import joined, pairs, say, source, sure, term, told, word
 
 COMPARED = ("calls", "failures", "rate", "before", "failure_share", "p95")
+COMPARED_DEMAND = ("calls", "calls_before", *COMPARED[1:])
 LEVELS = ("model", "workspace", "limit_from", "state", "level", "requests_min", "tokens_min", "refused", "full_at")
 
 
@@ -27,7 +28,8 @@ def _drill(report: Report, data: DrillData, draft: Draft) -> None:
         draft.paragraph(escape(paste))
     draft.heading(report)
     draft.bullets(_cause(cause, draft) for cause in data.causes)
-    draft.table((*data.by, *COMPARED), [_row(row, data.by, draft.lang) for row in data.rows], left=len(data.by))
+    columns = COMPARED_DEMAND if data.causes and data.causes[0].measure == "calls" else COMPARED
+    draft.table((*data.by, *columns), [_row(row, data.by, columns, draft.lang) for row in data.rows], left=len(data.by))
     draft.fenced(data.next, "sh")
 
 
@@ -43,18 +45,20 @@ def _cause(cause: CauseRow, draft: Draft) -> str:
     return f"**{code(pairs(cause.where, lang))}** {escape(joined([fact for fact in facts if fact], lang))}"
 
 
-def _row(row: DrillRow, by: tuple[str, ...], lang: str) -> tuple[str, ...]:
+def _row(row: DrillRow, by: tuple[str, ...], columns: tuple[str, ...], lang: str) -> tuple[str, ...]:
     empty = word("word.empty", lang)
     values = [row.where[name] for name in by] if all(name in row.where for name in by) else [row.value, *by[1:]]
-    return (
-        *(code(" ".join(value.split()) or empty, cell=True) for value in values),
-        count(row.calls),
-        count(row.failures),
-        percent(row.failure_rate),
-        percent(row.baseline.failure_rate) if row.baseline else "",
-        percent(row.failure_share, 0),
-        milliseconds(row.p95_ms),
-    )
+    figures = {
+        "calls": count(row.calls),
+        "calls_before": count(row.baseline.calls) if row.baseline else "",
+        "failures": count(row.failures),
+        "rate": percent(row.failure_rate),
+        "before": percent(row.baseline.failure_rate) if row.baseline else "",
+        "failure_share": percent(row.failure_share, 0),
+        "p95": milliseconds(row.p95_ms),
+    }
+    names = (code(" ".join(value.split()) or empty, cell=True) for value in values)
+    return (*names, *(figures[name] for name in columns))
 
 
 def _quota(report: Report, data: QuotaData, draft: Draft) -> None:

@@ -7,7 +7,16 @@ from llmops_cli.views.figures import compact, count
 from llmops_cli.views.heading import clock, note_texts
 from llmops_cli.views.markdown.markup import Draft, code, escape
 from llmops_cli.views.markdown.status import incidents
-from llmops_cli.views.saying import action_lines, action_title, added_wait, checked, retries, runbooks, steps_taken
+from llmops_cli.views.saying import (
+    action_incidents,
+    action_lines,
+    action_title,
+    added_wait,
+    checked,
+    retries,
+    runbooks,
+    steps_taken,
+)
 from llmops_cli.views.words import say, source, term, word
 
 
@@ -17,8 +26,8 @@ def write(report: Report, draft: Draft) -> None:
     if isinstance(data, RunbookData):
         draft.paragraph(data.text.rstrip("\n"))
     elif isinstance(data, ExpandData):
-        draft.fenced(data.text.rstrip("\n").split("\n"), "text")
         draft.bullets(escape(text) for text in note_texts(data.notes, draft.lang))
+        draft.fenced(data.text.rstrip("\n").split("\n"), "text")
         if data.missing:
             draft.paragraph(draft.word("view.missing", fields=", ".join(data.missing)))
     elif isinstance(data, ThrottleData):
@@ -36,14 +45,18 @@ def _plan(report: Report, data: RecoverData, draft: Draft) -> None:
     incidents(report, data.incidents, draft)
     for number, action in enumerate(data.actions, 1):
         draft.paragraph(f"**{draft.word('label.action')} {number}** {escape(action_title(action, draft.lang))}")
-        draft.bullets(
-            draft.word("view.explained", name=label, text=text) for label, text in action_lines(action, draft.lang)
-        )
+        lines = [(draft.word("label.for"), text) for text in action_incidents(action, data.incidents, draft.lang)]
+        lines += action_lines(action, draft.lang)
+        draft.bullets(draft.word("view.explained", name=label, text=text) for label, text in lines)
         draft.fenced([action.command] if action.command else [], "sh")
     draft.fenced(runbooks(data.incidents), "sh")
 
 
 def _throttle(report: Report, data: ThrottleData, draft: Draft) -> None:
+    if data.concurrency is None:
+        draft.paragraph(*(escape(text) for text in note_texts(data.notes, draft.lang)))
+        draft.heading(report)
+        return
     place = code(data.model)
     if data.workspace is not None:
         place += f" {draft.word('dimension.workspace')} {code(data.workspace or draft.word('word.empty'))}"

@@ -16,6 +16,9 @@ _DRAWN_BY = {
     "ThrottleData": "throttle",
     "ExpandData": "recover",
     "VerifyData": "recover",
+    "ChangesData": "changes",
+    "DoctorData": "doctor",
+    "AlertsTestData": "alerts",
 }
 
 

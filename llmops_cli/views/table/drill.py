@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len
 
 from llmops_cli.report import CauseRow, DrillData, DrillRow, Report
@@ -25,6 +27,9 @@ LAST = (
     Column("calls_before", right=True),
 )
 DROPS = ("tokens_before", "calls_before", "tokens", "p95_before", "p95", "failure_share", "before", "rate")
+CALLS_FIRST = (LAST[0], LAST[-1], *LAST[1:-1])
+"""Of demand, how many calls there were and are is the answer."""
+DROPS_OF_DEMAND = ("tokens_before", "tokens", "p95_before", "p95", "failure_share", "before", "rate", "failures")
 DROPS_WHEN_SLOW = ("tokens_before", "calls_before", "tokens", "failure_share", "before", "rate", "p95_before", "p95")
 
 
@@ -43,11 +48,13 @@ def draw(report: Report, page: Page) -> None:
         page.prose(page.word("view.nothing_stands_out"))
     if data.rows:
         page.blank()
+        measure = data.causes[0].measure if data.causes else ""
+        columns = CALLS_FIRST if measure == "calls" else LAST
         grid(
             page,
-            (*(Column(name, least=16) for name in data.by), *LAST),
-            [_row(row, data, page.lang) for row in data.rows],
-            drops=DROPS_WHEN_SLOW if data.causes and data.causes[0].measure == "slow" else DROPS,
+            (*(Column(name, least=16) for name in data.by), *columns),
+            [(*_names(row, data, page.lang), *_figures(row, columns)) for row in data.rows],
+            drops={"slow": DROPS_WHEN_SLOW, "calls": DROPS_OF_DEMAND}.get(measure, DROPS),
         )
     if paste := say(data.paste, page.lang):
         page.blank()
@@ -57,27 +64,30 @@ def draw(report: Report, page: Page) -> None:
         page.commands(data.next, hang=7)
 
 
-def _row(row: DrillRow, data: DrillData, lang: str) -> tuple[Piece, ...]:
+def _names(row: DrillRow, data: DrillData, lang: str) -> list[str]:
     values = [row.where.get(name) for name in data.by]
     names = [value if value is not None else "" for value in values]
     if not any(value is not None for value in values):
         names = [row.value, *[""] * (len(data.by) - 1)]
-    names = [valued(name, lang) if value is not None else name for name, value in zip(names, values, strict=True)]
+    return [valued(name, lang) if value is not None else name for name, value in zip(names, values, strict=True)]
+
+
+def _figures(row: DrillRow, columns: Sequence[Column]) -> list[Piece]:
     before = row.baseline
     risen = row.failure_rate is not None and row.failure_rate > (before.failure_rate or 0 if before else 0)
-    return (
-        *names,
-        count(row.calls),
-        count(row.failures),
-        (percent(row.failure_rate), STYLES["critical"] if risen and row.failure_share >= 0.5 else ""),
-        percent(before.failure_rate) if before else "",
-        percent(row.failure_share, 0),
-        milliseconds(row.p95_ms),
-        milliseconds(before.p95_ms) if before else "",
-        compact(row.total_tokens),
-        compact(before.total_tokens) if before else "",
-        count(before.calls) if before else "",
-    )
+    figures: dict[str, Piece] = {
+        "calls": count(row.calls),
+        "failures": count(row.failures),
+        "rate": (percent(row.failure_rate), STYLES["critical"] if risen and row.failure_share >= 0.5 else ""),
+        "before": percent(before.failure_rate) if before else "",
+        "failure_share": percent(row.failure_share, 0),
+        "p95": milliseconds(row.p95_ms),
+        "p95_before": milliseconds(before.p95_ms) if before else "",
+        "tokens": compact(row.total_tokens),
+        "tokens_before": compact(before.total_tokens) if before else "",
+        "calls_before": count(before.calls) if before else "",
+    }
+    return [figures[column.name] for column in columns]
 
 
 def _causes(page: Page, data: DrillData) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len
 
 from llmops_cli.report import Action, Check, ExpandData, RecoverData, Report, RunbookData, VerifyData
 from llmops_cli.views.heading import clock, notes, since
-from llmops_cli.views.saying import action_lines, action_title, checked, runbooks, steps_taken
+from llmops_cli.views.saying import action_incidents, action_lines, action_title, checked, runbooks, steps_taken
 from llmops_cli.views.table.page import STYLES, Page, padded
 from llmops_cli.views.words import say, scope, term
 
@@ -33,9 +35,11 @@ def _plan(report: Report, data: RecoverData, page: Page) -> None:
     words = {one.severity: term("severity", one.severity, page.lang).upper() for one in data.incidents}
     widths = [max((cell_len(text) for text in texts), default=0) for texts in
               (words.values(), [one.type for one in data.incidents])]  # fmt: skip
-    for incident in data.incidents:
+    several = len(data.incidents) > 1  # steps name them by their numbers
+    for number, incident in enumerate(data.incidents, 1):
         page.flow(
             [
+                *([(str(number), "bold")] if several else []),
                 (padded(words[incident.severity], widths[0]), STYLES[incident.severity]),
                 (padded(incident.type, widths[1]), "bold"),
                 (scope(incident, page.lang), ""),
@@ -48,14 +52,16 @@ def _plan(report: Report, data: RecoverData, page: Page) -> None:
         page.prose(page.word("view.plan"), style="dim")
     for number, action in enumerate(data.actions, 1):
         page.blank()
-        _action(page, number, action)
+        _action(page, number, action, action_incidents(action, data.incidents, page.lang))
     if books := runbooks(data.incidents):
         page.blank()
         page.commands(books, label="runbook", hang=cell_len(page.word("label.runbook")) + 2)
 
 
-def _action(page: Page, number: int, action: Action) -> None:
+def _action(page: Page, number: int, action: Action, about: Sequence[str]) -> None:
     page.prose(action_title(action, page.lang), label=(str(number), "bold"), hang=3, style="bold")
+    for position, text in enumerate(about):
+        page.prose(text, label=("" if position else page.word("label.for"), "dim"), indent=3, hang=HANG)
     for label, text in action_lines(action, page.lang):
         page.prose(text, label=(label, "dim"), indent=3, hang=HANG)
     if action.command:

@@ -17,6 +17,10 @@ REPLAY = (Column("replayed"), Column("before", right=True), Column("after", righ
 def draw(report: Report, page: Page) -> None:
     """Add the report of `recover throttle` to the page."""
     data: ThrottleData = report.data
+    if data.concurrency is None:
+        page.line(*note_texts(data.notes, page.lang))
+        page.heading(report)
+        return
     limit = page.word("view.limit", source=source(data.limit_source, page.lang))
     page.flow([(place(data.model, data.workspace, page.lang), "bold"), (limit, "")])
     page.heading(report)

@@ -57,12 +57,16 @@ class Relation(Dialect):
         """Whether the logstore holds the message of twelve values instead of fields."""
         return "message" in self.keys
 
+    def name(self, name: str) -> str:
+        """Give the logstore's key of a canonical field."""
+        return self.keys.get(name, name)
+
     def key(self, name: str) -> str:
-        """Give the logstore's key of a canonical field, quoted."""
-        return identifier(self.keys.get(name, name))
+        """Give the logstore's key of a canonical field, quoted for SQL."""
+        return identifier(self.name(name))
 
     def relation(self, columns: Sequence[str]) -> str:
-        """Give the relation `log` with these canonical columns, narrowed to the filters."""
+        """Give the relation, called `event`, with these canonical columns, narrowed to the filters."""
         rated = "rating" in columns
         wanted = tuple(name for name in columns if name != "time_ms")
         value = self._of_raw_feedback if self.raw and rated else self._of_raw if self.raw else self._of_field
@@ -73,7 +77,7 @@ class Relation(Dialect):
             if (chosen := getattr(self.filters, name))
         ]
         where = f" where {' and '.join(kept)}" if kept else ""
-        return f"(select {', '.join(picked)} from {self._rows(rated=rated)}{where}) log"
+        return f"(select {', '.join(picked)} from {self._rows(rated=rated)}{where}) event"
 
     def knows_not(self, columns: Collection[str]) -> list[str]:
         """Say what is not known, of these columns, because the index lacks a field."""
@@ -81,14 +85,12 @@ class Relation(Dialect):
 
     def search(self) -> str:
         """Narrow by the index first, as far as it can be said in search words; SQL compares exactly."""
-        words = []
-        if not self.raw:
-            for name in (*DIMENSIONS, "error_code"):
-                chosen = getattr(self.filters, name)
-                if chosen and name not in self.lacking and name != "error_code":
-                    words.append(any_of(self.keys.get(name, name), chosen))
-        kept = [word for word in words if word]
-        return " and ".join(kept) if kept and sum(word.count(":") for word in kept) <= MOST_CONDITIONS else "*"
+        if self.raw:
+            return "*"
+        chosen = {name: getattr(self.filters, name) for name in DIMENSIONS if name not in self.lacking}
+        kept = [said for name, values in chosen.items() if values and (said := any_of(self.name(name), values))]
+        conditions = sum(len(values) for values in chosen.values())
+        return " and ".join(kept) if kept and conditions <= MOST_CONDITIONS else "*"
 
     def _rows(self, *, rated: bool) -> str:
         if not self.raw:
@@ -105,7 +107,8 @@ class Relation(Dialect):
     def _of_field(self, name: str) -> str:
         if name in self.lacking:
             return _constant(name)
-        return _typed(name, self.key(name))
+        key = self.key(name)
+        return _typed(name, f"cast({key} as varchar)" if name in _TEXTS else key)
 
     def _of_raw(self, name: str) -> str:
         if name in ("trace_id", "level"):

@@ -1,0 +1,278 @@
+"""`llmops collect` against the loopback Log Service: what is created, and what Logtail is told."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+
+from llmops_cli.calls.events import read_events
+from llmops_cli.calls.pattern import STANDARD_PATTERN, compile_pattern
+from tests.cloud import SlsCloud
+from tests.cloud.asking import KEY_ID, REGION, SECRET, desk
+
+END = ("--end", "2025-07-09T14:30:00Z", "--timezone", "UTC")
+
+
+@pytest.fixture
+def cloud():
+    with SlsCloud(keys={KEY_ID: SECRET}, region=REGION) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def here(cloud, tmp_path):
+    return desk(tmp_path).profile(cloud)
+
+
+def changed(ran):
+    """Give kind → action of an answer in JSON."""
+    return {row["kind"]: row["action"] for row in ran.json()["data"]["changes"]}
+
+
+# --- init
+
+
+def test_init_shows_what_it_would_create_and_creates_it_only_with_yes(cloud, here):
+    planned = here.run("collect", "init", "--create-project", "-o", "json")
+    assert planned.code == 2
+    assert planned.json()["errors"][0]["code"] == "needs_yes"
+    assert "add --yes" in planned.err
+    assert changed(planned) == {"project": "create", "logstore": "create", "index": "create"}
+    dry = here.run("collect", "init", "--create-project", "--yes", "--dry-run", "-o", "json")
+    assert (dry.code, dry.json()["data"]["applied"]) == (0, False)
+    assert not cloud.projects
+    done = here.run("collect", "init", "--create-project", "--yes", "-o", "json")
+    assert done.code == 0, done.err
+    assert {row["state"] for row in done.json()["data"]["changes"]} == {"done"}
+    assert all(row["rollback"].startswith("aliyunlog log delete_") for row in done.json()["data"]["changes"])
+    again = here.run("collect", "init", "--create-project")
+    assert (again.code, again.err) == (0, "")
+    assert again.out.startswith("Nothing to do")
+
+
+def test_the_index_has_every_field_in_the_type_that_sql_needs(cloud, here):
+    cloud.create("app")
+    assert here.run("collect", "init", "--yes", "--ttl", "90", "--shards", "3").code == 0
+    store = cloud.projects["app"].logstores["calls"]
+    assert (store.settings["ttl"], store.settings["shardCount"]) == (90, 3)
+    keys = store.index["keys"]
+    assert {name for name, one in keys.items() if one["type"] == "long"} == {
+        "status_code", "duration_ms", "input_tokens", "output_tokens", "total_tokens"
+    }  # fmt: skip
+    assert all(one["doc_value"] for one in keys.values())
+    assert not any("-" in one.get("token", ()) for one in keys.values())
+    assert {"trace_id", "model", "workspace", "error_message", "rating", "comment", "message", "logger"} <= set(keys)
+
+
+def test_init_completes_an_index_and_keeps_what_others_indexed(cloud, here):
+    text = {"type": "text", "token": ["-"], "doc_value": True}
+    held = {"max_text_len": 4096, "keys": {"theirs": text, "model": text, "duration_ms": text}}
+    cloud.create("app", "calls", index=held)
+    planned = here.run("collect", "init", "--dry-run")
+    assert "duration_ms is indexed as text, but holds long" in planned.out
+    assert "about a minute" in planned.out
+    done = here.run("collect", "init", "--yes", "-o", "json")
+    assert changed(done) == {"logstore": "none", "index": "update"}
+    store = cloud.projects["app"].logstores["calls"]
+    assert store.index["keys"]["theirs"] == store.index["keys"]["model"] == text
+    assert store.index["keys"]["duration_ms"]["type"] == "long"
+    assert store.index["max_text_len"] == 4096
+    (row,) = [row for row in done.json()["data"]["changes"] if row["kind"] == "index"]
+    assert json.loads(row["rollback"].partition("--index_detail=")[2].strip("'")) == held
+    assert changed(here.run("collect", "init", "--yes", "-o", "json")) == {"logstore": "none", "index": "none"}
+
+
+def test_keys_are_called_as_the_profile_says(cloud, here):
+    cloud.create("app")
+    here.profile(cloud, more='fields = { model = "modelName", trace_id = "traceId" }\n')
+    assert here.run("collect", "init", "--yes").code == 0
+    keys = cloud.projects["app"].logstores["calls"].index["keys"]
+    assert {"modelName", "traceId"} <= set(keys)
+    assert not {"model", "trace_id"} & set(keys)
+
+
+def test_a_ttl_changes_only_when_it_is_given(cloud, here):
+    cloud.create("app", "calls", ttl=7)
+    assert here.run("collect", "init", "--yes").code == 0
+    assert cloud.projects["app"].logstores["calls"].settings["ttl"] == 7
+    done = here.run("collect", "init", "--yes", "--ttl", "14", "-o", "json")
+    assert changed(done) == {"logstore": "update", "index": "none"}
+    assert "--ttl=7" in done.json()["data"]["changes"][0]["rollback"]
+    assert cloud.projects["app"].logstores["calls"].settings["ttl"] == 14
+
+
+def test_a_missing_project_is_one_line_that_says_which_option_creates_it(here):
+    ran = here.run("collect", "init", "--yes")
+    assert (ran.code, ran.out) == (3, "")
+    assert 'no project "app"' in ran.err
+    assert "--create-project" in ran.err
+
+
+def test_a_change_that_fails_says_what_was_done_before(cloud, here):
+    cloud.denied[KEY_ID] = {"log:CreateIndex"}
+    ran = here.run("collect", "init", "--create-project", "--yes")
+    assert ran.code == 3
+    assert "done before: project app, logstore calls" in ran.err
+    assert "log:CreateIndex" in ran.err
+
+
+def test_without_a_profile_it_says_what_to_configure(tmp_path):
+    ran = desk(tmp_path).run("collect", "init")
+    assert ran.code == 2
+    assert "no project and logstore" in ran.err
+
+
+def test_what_is_shown_of_an_index_obeys_nobody(cloud, here):
+    text = {"type": "text", "token": [], "doc_value": True}
+    cloud.create("app", "calls", index={"keys": {"\x1b[31m\u202e```": text, "duration_ms": text}})
+    for output in ("table", "markdown"):
+        ran = here.run("collect", "init", "--dry-run", "-o", output)
+        assert ran.code == 0
+        assert not set("\x1b\u202e") & set(ran.out)
+    assert "````diff" in ran.out
+
+
+def test_the_plan_is_told_in_chinese_too(cloud, here):
+    cloud.create("app", "calls")
+    (here.folder / "app.log").write_text("2025-07-09 15:00:00.001 WARN  [traceId:t] [a#b():1] [main] - x\n")
+    assert here.run("collect", "init", "--yes").code == 0
+    for output in ("table", "markdown", "json"):
+        said = here.run("collect", "upload", "app.log", "--dry-run", "--lang", "zh", "-o", output).out
+        assert "无法撤回" in said
+        assert "TTL;" not in said
+    said = here.run("collect", "logtail", "--machine-ip", "10.0.0.7", "--dry-run", "--lang", "zh").out
+    assert all(word in said for word in ("机器组", "采集", "回退", "message"))
+
+
+def taken_back(cloud, here, ran):
+    """Run the rollbacks of an answer, last first, with the `aliyunlog` that they name."""
+    command = str(Path(sys.executable).with_name("aliyunlog"))
+    account = (f"--access-id={KEY_ID}", f"--access-key={SECRET}", "--region-endpoint=http://sls.test")
+    environ = here.environ | {"http_proxy": cloud.endpoint}
+    for row in reversed(ran.json()["data"]["changes"]):
+        if row["action"] != "none":
+            name, *words = shlex.split(row["rollback"])
+            assert name == "aliyunlog"
+            done = subprocess.run(
+                [command, *words, *account], env=environ, capture_output=True, text=True, timeout=60, check=False
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_rollbacks_take_everything_back(cloud, here):
+    created = here.run("collect", "init", "--create-project", "--yes", "-o", "json")
+    collected = here.run("collect", "logtail", "--machine-ip", "10.0.0.7", "--yes", "-o", "json")
+    project = cloud.projects["app"]
+    assert project.applied["llmops-calls"]
+    taken_back(cloud, here, collected)
+    assert (project.configs, project.machinegroups, project.applied) == ({}, {}, {"llmops-calls": set()})
+    taken_back(cloud, here, created)
+    assert not cloud.projects
+
+
+def test_the_rollback_of_an_update_gives_the_old_state(cloud, here):
+    held = {"line": {"token": [","], "caseSensitive": False}, "keys": {"it's": {"type": "long", "doc_value": True}}}
+    cloud.create("app", "calls", ttl=7, index=held)
+    store = cloud.projects["app"].logstores["calls"]
+    done = here.run("collect", "init", "--ttl", "14", "--yes", "-o", "json")
+    assert "model" in store.index["keys"]
+    taken_back(cloud, here, done)
+    assert set(store.index["keys"]) == {"it's"}
+    assert store.settings["ttl"] == 7
+
+
+# --- logtail
+
+
+def story(here):
+    assert here.run("demo", "rate-limit", "--calls", "2000", "--out", "app.log", "--no-walk", *END).code == 0
+    return here.folder / "app.log"
+
+
+def header(event):
+    return event.level, event.trace_id, event.logger, event.thread, event.message
+
+
+def test_logtail_reads_a_log_as_we_do(here):
+    log = story(here)
+    told = json.loads(here.run("collect", "logtail", "--print").out)["inputDetail"]
+    begins, whole = re.compile(told["logBeginRegex"]), re.compile(told["regex"])
+    events = []
+    for line in log.read_text(encoding="utf-8").splitlines():
+        if begins.fullmatch(line) or not events:
+            events.append(line)
+        else:
+            events[-1] += f"\n{line}"
+    read = [dict(zip(told["key"], whole.fullmatch(event).groups(), strict=True)) for event in events]
+    theirs = [tuple((one[key] or "").strip() for key in ("level", "trace_id", "logger", "thread")) for one in read]
+    with log.open(encoding="utf-8") as lines:
+        ours = [header(event) for event in read_events(lines, compile_pattern(STANDARD_PATTERN), UTC)]
+    assert len(ours) > 2000
+    assert [(*one, each["message"]) for one, each in zip(theirs, read, strict=True)] == ours
+
+
+def test_print_needs_neither_profile_nor_account(tmp_path):
+    ran = desk(tmp_path).run(
+        "collect", "logtail", "--print", "--pattern", "%d{yyyy/MM/dd HH:mm:ss.SSS,UTC} [%X{tid}] %p - %m%n",
+        "--encoding", "gbk", "--path", "/data/logs/", "--file", "shop*.log",
+    )  # fmt: skip
+    told = json.loads(ran.out)["inputDetail"]
+    assert (told["logPath"], told["filePattern"], told["fileEncoding"]) == ("/data/logs", "shop*.log", "gbk")
+    assert (told["timeFormat"], told["logTimezone"]) == ("%Y/%m/%d %H:%M:%S", "GMT+00:00")
+    assert told["key"] == ["time", "trace_id", "level", "message"]
+
+
+def test_a_time_that_logtail_cannot_read_is_told(tmp_path):
+    ran = desk(tmp_path).run("collect", "logtail", "--print", "--pattern", "%d{yyyy-MM-dd HH:mm} %p - %m%n")
+    assert ran.code == 2
+    assert "Logtail cannot read times" in ran.err
+
+
+def test_logtail_creates_configuration_and_group_and_connects_them(cloud, here):
+    cloud.create("app", "calls")
+    words = ("collect", "logtail", "--machine-ip", "10.0.0.7", "--machine-ip", "10.0.0.8")
+    assert here.run(*words).code == 2
+    project = cloud.projects["app"]
+    assert not project.configs
+    done = here.run(*words, "--yes", "-o", "json")
+    assert done.code == 0, done.err
+    assert set(changed(done).values()) == {"create"}
+    assert project.configs["llmops-calls"]["outputDetail"]["logstoreName"] == "calls"
+    assert project.machinegroups["llmops-calls"]["machineList"] == ["10.0.0.7", "10.0.0.8"]
+    assert project.applied == {"llmops-calls": {"llmops-calls"}}
+    assert set(changed(here.run(*words, "--yes", "-o", "json")).values()) == {"none"}
+    moved = here.run("collect", "logtail", "--path", "/data", *words[2:4], "--yes", "-o", "json")
+    assert changed(moved) == {"logtail_config": "update", "machine_group": "update", "collection": "none"}
+    assert project.configs["llmops-calls"]["inputDetail"]["logPath"] == "/data"
+
+
+def test_an_existing_group_is_taken_as_it_is_and_a_missing_one_is_told(cloud, here):
+    cloud.create("app", "calls")
+    ran = here.run("collect", "logtail", "--machine-group", "shop", "--yes")
+    assert ran.code == 2
+    assert 'no machine group "shop"' in ran.err
+    group = {"groupName": "shop", "machineIdentifyType": "userdefined", "machineList": ["shop-1"]}
+    cloud.projects["app"].machinegroups["shop"] = group
+    assert here.run("collect", "logtail", "--machine-group", "shop", "--yes").code == 0
+    assert cloud.projects["app"].machinegroups["shop"] == group
+    assert cloud.projects["app"].applied == {"shop": {"llmops-calls"}}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "which machines collect?"),
+        (("--machine-ip", "10.0.0.7", "--user-defined", "shop"), "exclude each other"),
+        (("--machine-ip", "10.0.0.7", "--encoding", "big5"), "UTF-8 and GBK"),
+    ],
+)
+def test_what_does_not_fit_together_is_one_line(cloud, here, words, said):
+    cloud.create("app", "calls")
+    ran = here.run("collect", "logtail", *words, "--yes")
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err

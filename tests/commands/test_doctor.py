@@ -1,0 +1,150 @@
+"""`llmops doctor`: each part of each source, one line, with the fix; and never a secret."""
+
+import time
+
+import pytest
+
+from tests.cloud import SlsCloud, faults
+from tests.cloud.asking import KEY_ID, REGION, SECRET, desk
+from tests.cloud.filled import index
+
+CALL = {"app": "shop", "model": "qwen-plus", "duration_ms": 800, "status_code": 200}
+
+
+@pytest.fixture
+def cloud():
+    with SlsCloud(keys={KEY_ID: SECRET}, region=REGION) as cloud:
+        cloud.create("app", "calls", index=index())
+        cloud.put("app", "calls", [CALL])
+        yield cloud
+
+
+@pytest.fixture
+def here(tmp_path, cloud):
+    return desk(tmp_path).profile(cloud)
+
+
+def checks(ran):
+    """Give the checks of an answer by name, and see that no secret is in it."""
+    assert KEY_ID not in ran.out
+    assert SECRET not in ran.out
+    return {check["name"]: check for check in ran.json()["data"]["checks"]}
+
+
+def test_all_is_well(here):
+    ran = here.run("doctor", "-o", "json")
+    assert (ran.code, ran.err) == (0, "")
+    found = checks(ran)
+    assert list(found) == ["identity", "project", "clock", "logstore", "index", "field", "newest_log"]
+    assert {check["state"] for check in found.values()} == {"ok"}
+    identity = ran.json()["data"]["identity"]
+    assert (identity["type"], identity["source"]) == ("AccessKey", "environment")
+    assert identity["key_id"] == "LTAI…ey01"
+    assert here.run("doctor", "--check").code == 0
+    assert "all is well, 7 looked at" in here.run("doctor").out
+    assert here.run("doctor", "--check", "-o", "nagios").out.startswith("LLMOPS OK - all is well")
+
+
+def test_a_temporary_key_from_the_cli_is_told(here, cloud):
+    (here.folder / ".aliyun").mkdir()
+    (here.folder / ".aliyun/config.json").write_text(
+        '{"current": "prod", "profiles": [{"name": "prod", "mode": "StsToken", "region_id": "cn-beijing", '
+        f'"access_key_id": "{KEY_ID}", "access_key_secret": "{SECRET}", "sts_token": "token-1"}}]}}'
+    )
+    cloud.tokens[KEY_ID] = "token-1"
+    none = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": ""}
+    ran = here.run("doctor", "-o", "json", **none)
+    identity = ran.json()["data"]["identity"]
+    assert identity["type"] == "STS token"
+    assert "~/.aliyun/config.json" in identity["source"]
+    assert "token-1" not in ran.out
+    with (here.folder / "llmops.toml").open("a") as config:
+        config.write('[profiles.prod.credentials]\ncli_profile = "prod"\n')
+    assert 'profile "prod"' in here.run("doctor", "-o", "json").json()["data"]["identity"]["source"]
+    cloud.tokens[KEY_ID] = None
+    assert "renew" in checks(here.run("doctor", "-o", "json"))["project"]["fix"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ({"ALIBABA_CLOUD_ACCESS_KEY_ID": ""}, None, "identity", "no Alibaba Cloud credentials", "aliyun configure"),
+        ({"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another"}, None, "project", "refuses LTAI…ey01", "llmops doctor"),
+        (
+            {},
+            faults.Status(401, "Unauthorized", "denied by sts or ram, action: log:GetProject, resource: acs:log:*"),
+            "project",
+            "may not do this",
+            "log:GetProject",
+        ),
+        ({}, faults.Status(404, "ProjectNotExist", "no such project"), "project", 'no project "app"', "collect init"),
+    ],
+)
+def test_who_may_not_ask_is_told_the_setting(here, cloud, case):
+    environ, fault, name, said, fix = case
+    if fault is not None:
+        cloud.fail(fault, times=None)
+    ran = here.run("doctor", "-o", "json", **environ)
+    assert ran.code == 0
+    check = checks(ran)[name]
+    assert check["state"] == "failed"
+    assert said in check["detail"]
+    assert fix in check["fix"]
+    assert here.run("doctor", "--check", **environ).code == 2
+
+
+def test_what_needs_a_missing_part_was_not_looked_at(here):
+    here.folder.joinpath("llmops.toml").write_text(
+        here.folder.joinpath("llmops.toml").read_text().replace("calls", "gone")
+    )
+    found = checks(here.run("doctor", "-o", "json"))
+    assert found["logstore"]["state"] == "failed"
+    assert 'no logstore "gone"' in found["logstore"]["detail"]
+    assert {found[name]["state"] for name in ("index", "field", "newest_log")} == {"unknown"}
+
+
+def test_each_field_that_is_amiss_has_its_line(here, cloud):
+    amiss = index(without=("module",))
+    amiss["keys"]["model"] = {**amiss["keys"]["model"], "doc_value": False}
+    amiss["keys"]["duration_ms"] = amiss["keys"]["app"]
+    cloud.create("app", "other", index=amiss)
+    here.profile(cloud, logstore="other")
+    found = checks(here.run("doctor", "-o", "json"))
+    assert "not in the index" in found["field:module"]["detail"]
+    assert "no statistics" in found["field:model"]["detail"]
+    assert "text, not long" in found["field:duration_ms"]["detail"]
+    assert all("llmops collect init" in found[name]["fix"] for name in found if name.startswith("field:"))
+    assert found["newest_log"]["state"] == "warning"
+    assert here.run("doctor", "--check").code == 1
+
+
+def test_other_keys_and_raw_messages_are_looked_for_by_their_name(here, cloud):
+    cloud.create("app", "renamed", index=index(names={"model": "modelName"}))
+    here.profile(cloud, logstore="renamed", more='fields = { model = "modelName" }\n')
+    assert checks(here.run("doctor", "-o", "json"))["field"]["state"] == "ok"
+    here.profile(cloud, logstore="renamed", more='fields = { message = "body" }\n')
+    assert "message (key body)" in checks(here.run("doctor", "-o", "json"))["field:message"]["detail"]
+
+
+def test_an_old_log_and_a_wrong_clock_are_warnings(here, cloud):
+    cloud.create("app", "old", index=index())
+    cloud.put("app", "old", [{**CALL, "__time__": int(time.time()) - 7200}])
+    cloud.clock_offset = 300
+    here.profile(cloud, logstore="old")
+    found = checks(here.run("doctor", "-o", "json"))
+    assert found["newest_log"]["detail"].startswith(("119 min old", "120 min old", "121 min old"))
+    assert "behind Log Service's" in found["clock"]["detail"]
+    assert "NTP" in found["clock"]["fix"]
+
+
+def test_log_files_are_looked_at_too(here, tmp_path):
+    ran = here.run("doctor", "-o", "json", "--log", str(tmp_path / "gone.log"))
+    assert checks(ran)["local"]["state"] == "failed"
+    (tmp_path / "app.log").write_text("no header here\n" * 20)
+    assert "--pattern" in checks(here.run("doctor", "-o", "json", "--log", str(tmp_path / "app.log")))["local"]["fix"]
+
+
+def test_sources_that_are_configured_and_not_read_are_said(here):
+    with (here.folder / "llmops.toml").open("a") as config:
+        config.write('[profiles.prod.prometheus]\nurl = "http://127.0.0.1:9090"\n')
+    assert checks(here.run("doctor", "-o", "json"))["prometheus"]["state"] == "unknown"

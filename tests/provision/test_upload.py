@@ -1,0 +1,336 @@
+"""`llmops collect upload`: every event of a log once in the logstore, whatever happens on the way."""
+
+import contextlib
+import gzip
+import os
+import pty
+import random
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from llmops_cli.calls.line import CallFields, FeedbackFields, format_call, format_feedback
+from tests.cloud import SlsCloud
+from tests.cloud.asking import KEY_ID, REGION, SECRET, desk
+from tests.cloud.faults import SERVER_ERROR, WRITE_QUOTA, Reset, Silence, Slow, Status
+from tests.cloud.filled import logs
+
+PUT = "/shards/"
+BEGIN = datetime(2025, 7, 9, 14, 0, tzinfo=UTC)
+ADDED = {"__topic__", "__source__", "__tag__:llmops_batch"}
+
+
+@pytest.fixture
+def cloud():
+    with SlsCloud(keys={KEY_ID: SECRET}, region=REGION) as cloud:
+        cloud.create("app")
+        yield cloud
+
+
+@pytest.fixture
+def here(cloud, tmp_path):
+    here = desk(tmp_path).profile(cloud)
+    assert here.run("collect", "init", "--yes").code == 0
+    return here
+
+
+def lines(count):
+    """Give lines of a log: calls, ratings, prompts, and every so often a stack trace of three lines."""
+    for number in range(count):
+        at = (BEGIN + timedelta(milliseconds=7 * number)).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        trace, kind = f"{number // 4:08x}-2d7e-498a-acdc-6749e6e12617", number % 10
+        message = f"prompt: number {number}, 请总结"
+        if kind < 5:
+            message = format_call(
+                CallFields("shop", "Chat", "qwen-plus", "llm-1", f"r{number}", 200, number % 900, 1, 2, 3)
+            )
+        elif kind == 5:
+            message = format_feedback(
+                FeedbackFields("shop", "Chat", "qwen-plus", "llm-1", f"r{number}", "up", "好, ok")
+            )
+        elif kind in (8, 9):
+            yield f"\tat com.example.Chat.ask(Chat.java:{number})"
+            continue
+        yield f"{at} INFO  [traceId:{trace}] [c.e.Chat#ask():67] [main] - {message}"
+
+
+def write(here, count, name="app.log"):
+    log = here.folder / name
+    log.write_text("".join(f"{line}\n" for line in lines(count)), encoding="utf-8")
+    return log
+
+
+def held(cloud):
+    """Give the logs of the logstore as a multiset, without what every upload adds."""
+    store = cloud.projects["app"].logstores["calls"]
+    return Counter(frozenset((key, log.fields[key]) for key in log.fields.keys() - ADDED) for log in store.logs)
+
+
+def expected(log, **how):
+    read = ({key: str(value) for key, value in one.items() if value != ""} for one in logs(log, UTC, **how))
+    return Counter(frozenset(one.items()) for one in read)
+
+
+def upload(here, *words, timezone="UTC"):
+    return here.run("collect", "upload", *words, "--yes", "--timezone", timezone)
+
+
+def test_a_log_arrives_whole_with_its_milliseconds(cloud, here):
+    log = write(here, 2000)
+    ran = upload(here, "app.log", "--batch", "300")
+    assert (ran.code, ran.err) == (0, "")
+    assert "1,000 calls, 200 ratings, 400 other lines" in ran.out
+    assert held(cloud) == expected(log)
+    assert len(cloud.asked(PUT)) == 6
+    again = upload(here, "app.log")
+    assert again.out.startswith("Nothing to do")
+    assert len(cloud.asked(PUT)) == 6
+
+
+def test_a_dry_run_says_how_much_of_which_file_and_sends_nothing(cloud, here):
+    write(here, 1000)
+    write(here, 500, "b.log").touch()
+    asked = here.run("collect", "upload", "app.log", "--dry-run", "-o", "json")
+    (row,) = asked.json()["data"]["changes"]
+    assert (asked.code, row["name"], row["action"], row["after"]) == (0, "app.log", "create", {"logs": 800})
+    assert here.run("collect", "upload", "app.log").code == 2
+    assert not held(cloud)
+
+
+def test_a_log_that_grew_is_sent_from_where_it_ended(cloud, here):
+    log = write(here, 1000)
+    upload(here, "app.log")
+    with log.open("a", encoding="utf-8") as file:
+        file.write("2025-07-09 15:00:00.001 WARN  [traceId:t] [a#b():1] [main] - one more\n")
+    log.rename(here.folder / "app.1.log")
+    packed = here.folder / "app.1.log.gz"
+    packed.write_bytes(gzip.compress((here.folder / "app.1.log").read_bytes()))
+    ran = upload(here, packed.name)
+    assert "800 logs of them sent before" in ran.out
+    assert held(cloud) == expected(here.folder / "app.1.log")
+
+
+def test_a_log_that_was_changed_under_its_state_is_told(cloud, here):
+    log = write(here, 1000)
+    upload(here, "app.log")
+    log.write_text(log.read_text(encoding="utf-8").replace("r500,", "r5xx,"), encoding="utf-8")
+    ran = upload(here, "app.log")
+    assert ran.code == 3
+    assert "begins like a log of which 800 events were sent" in ran.err
+    assert sum(held(cloud).values()) == 800
+
+
+def test_keys_are_those_of_the_profile(cloud, here):
+    log = write(here, 200)
+    here.profile(cloud, more='fields = { model = "modelName", duration_ms = "cost" }\n')
+    assert upload(here, "app.log").code == 0
+    assert held(cloud) == expected(log, names={"model": "modelName", "duration_ms": "cost"})
+
+
+def test_a_logstore_of_raw_lines_gets_raw_lines(cloud, here):
+    log = write(here, 200)
+    here.profile(cloud, more='fields = { message = "content" }\n')
+    assert here.run("collect", "init", "--yes").code == 0
+    assert upload(here, "app.log").code == 0
+    assert held(cloud) == expected(log, names={"message": "content"}, raw=True)
+    words = ("status", "--timezone", "UTC", "--from", "2025-07-09T13:00Z", "--to", "2025-07-09T15:00Z", "-o", "json")
+    assert here.run(*words).json()["data"]["calls"] == 100
+
+
+def test_keys_and_tokens_do_not_leave(cloud, here):
+    (here.folder / "app.log").write_text(
+        "2025-07-09 15:00:00.001 WARN  [traceId:t] [a#b():1] [main] - used sk-abcdefghijklmnopqrstuvwxyz\n"
+    )
+    assert upload(here, "app.log").code == 0
+    assert "sk-ab…(hidden)" in str(held(cloud))
+    assert "ijklmnop" not in str(held(cloud))
+
+
+FAULTS = {
+    "throttled": WRITE_QUOTA,
+    "failed": SERVER_ERROR,
+    "reset": Reset(),
+    "reset, but written": Reset(done=True),
+    "no answer, but written": Silence(done=True),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_request_that_fails_neither_loses_nor_doubles_a_batch(cloud, here, fault):
+    log = write(here, 1000)
+    cloud.lag = 0.3
+    cloud.fail(FAULTS[fault], PUT, times=2, skip=1)
+    ran = upload(here, "app.log", "--batch", "200", "--settle", "1", "--timeout", "4")
+    assert (ran.code, ran.err) == (0, "")
+    assert held(cloud) == expected(log)
+
+
+def test_a_refusal_is_one_line_and_the_next_run_goes_on(cloud, here):
+    log = write(here, 1000)
+    rule = cloud.fail(
+        Status(403, "Unauthorized", "denied by ram, action: log:PostLogStoreLogs"), PUT, times=None, skip=2
+    )
+    ran = upload(here, "app.log", "--batch", "200", "--settle", "0.2")
+    assert (ran.code, ran.out, rule.hits) == (3, "", 1)
+    assert "log:PostLogStoreLogs" in ran.err
+    cloud.heal()
+    assert upload(here, "app.log", "--settle", "0.2").code == 0
+    assert held(cloud) == expected(log)
+
+
+def test_a_logstore_that_takes_no_more_is_told_and_the_next_run_goes_on(cloud, here):
+    log = write(here, 1000)
+    cloud.fail(WRITE_QUOTA, PUT, times=None, skip=2)
+    ran = upload(here, "app.log", "--batch", "200", "--timeout", "2")
+    assert (ran.code, ran.out) == (3, "")
+    assert "WriteQuotaExceed" in ran.err
+    assert "goes on where this one stopped" in ran.err
+    cloud.heal()
+    assert upload(here, "app.log", "--settle", "0.2").code == 0
+    assert held(cloud) == expected(log)
+
+
+def test_nothing_is_sent_where_it_cannot_be_noted(cloud, here):
+    write(here, 100)
+    ran = here.run("collect", "upload", "app.log", "--yes", XDG_STATE_HOME="/proc/none")
+    assert ran.code == 3
+    assert "XDG_STATE_HOME" in ran.err
+    assert not held(cloud)
+
+
+def test_a_time_that_log_service_does_not_have_is_told(cloud, here):
+    (here.folder / "app.log").write_text("1961-04-12 06:07:00.001 WARN  [traceId:t] [a#b():1] [main] - x\n")
+    ran = upload(here, "app.log")
+    assert ran.code == 3
+    assert "before 1970" in ran.err
+    assert not cloud.asked(PUT)
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(cloud, here):
+    write(here, 20_000)
+    cloud.fail(Slow(0.3), PUT, times=None)
+    master, slave = pty.openpty()
+    words = ("collect", "upload", "app.log", "--yes", "--batch", "2000", "--timezone", "UTC")
+    environ = here.environ | {"TERM": "xterm"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "llmops_cli", *words], cwd=here.folder, env=environ, stdout=subprocess.PIPE, stderr=slave
+    ) as process:
+        os.close(slave)
+        seen = bytearray()
+        with contextlib.suppress(OSError):  # the other end is closed: EIO
+            while block := os.read(master, 1 << 16):
+                seen.extend(block)
+        out, _ = process.communicate(timeout=60)
+    os.close(master)
+    assert process.returncode == 0
+    assert b"app.log" in seen
+    assert b"\x1b" not in out
+
+
+def test_logs_that_are_too_old_are_told(cloud, here):
+    write(here, 100)
+    cloud.oldest_s = 7 * 86400
+    ran = upload(here, "app.log")
+    assert ran.code == 3
+    assert "no logs as old as these (from 2025-07-09 on)" in ran.err
+
+
+def test_ctrl_c_ends_with_130_and_the_next_run_goes_on(cloud, here):
+    log = write(here, 2000)
+    cloud.fail(Slow(0.2), PUT, times=None)
+    with here.start("collect", "upload", "app.log", "--yes", "--batch", "100", "--timezone", "UTC") as process:
+        wait_for(cloud, 3)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "goes on where this one stopped" in said
+    cloud.heal()
+    assert upload(here, "app.log", "--settle", "1").code == 0
+    assert held(cloud) == expected(log)
+
+
+def test_two_processes_do_not_send_the_same_log(cloud, here):
+    log = write(here, 1000)
+    cloud.fail(Slow(3), PUT)
+    with here.start("collect", "upload", "app.log", "--yes", "--timezone", "UTC") as process:
+        wait_for(cloud, 1)
+        second = upload(here, "app.log")
+        process.communicate(timeout=60)
+    assert (process.returncode, second.code) == (0, 3)
+    assert "another process" in second.err
+    assert held(cloud) == expected(log)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"), [("gone.log", 3, "no such file"), ("empty.log", 0, "nothing to send")]
+)
+def test_a_file_that_is_not_there_or_empty(here, name, code, said):
+    (here.folder / "empty.log").touch()
+    ran = upload(here, name)
+    assert ran.code == code
+    assert said in ran.out + ran.err
+
+
+def test_a_file_that_vanishes_on_the_way_keeps_what_was_sent(cloud, here):
+    log = write(here, 500)
+    whole = expected(log)
+    with here.start("collect", "upload", "app.log", "b.log", "--yes", "--timezone", "UTC") as process:
+        said = process.communicate(timeout=60)[1]
+    assert (process.returncode, sum(held(cloud).values())) == (3, 0)
+    assert "b.log: no such file" in said
+    assert upload(here, "app.log").code == 0
+    log.unlink()
+    assert upload(here, "app.log").code == 3
+    assert held(cloud) == whole
+
+
+def test_without_the_index_of_the_batch_tag_nothing_is_sent(cloud, here):
+    write(here, 100)
+    del cloud.projects["app"].logstores["calls"].index["keys"]["__tag__:llmops_batch"]
+    ran = upload(here, "app.log")
+    assert ran.code == 3
+    assert "collect init completes the index" in ran.err
+    assert not held(cloud)
+
+
+def test_what_was_sent_stands_in_a_private_file(here):
+    write(here, 100)
+    upload(here, "app.log")
+    (state,) = (here.folder / ".local/state/llmops/uploads").glob("*.json")
+    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    state.write_text("{")
+    ran = upload(here, "app.log")
+    assert ran.code == 3
+    assert "cannot be read" in ran.err
+
+
+def test_a_hundred_thousand_lines_survive_ten_kills(cloud, here):
+    log = write(here, 100_000)
+    whole, chance = expected(log), random.Random(7)
+    cloud.lag = 0.2
+    words = ("collect", "upload", "app.log", "--yes", "--batch", "1000", "--settle", "1", "--timezone", "UTC")
+    for kill in range(10):
+        with here.start(*words) as process:
+            if kill % 5:
+                wait_for(cloud, len(cloud.asked(PUT)) + chance.randint(1, 3))
+            time.sleep(chance.uniform(0, 0.05))
+            process.kill()
+            process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+    assert 0 < sum(held(cloud).values()) < sum(whole.values())
+    assert here.run(*words).code == 0
+    assert held(cloud) == whole
+
+
+def wait_for(cloud, requests):
+    """Wait until so many batches were sent in all."""
+    end = time.monotonic() + 60
+    while len(cloud.asked(PUT)) < requests:
+        assert time.monotonic() < end
+        time.sleep(0.005)
