@@ -1,0 +1,128 @@
+"""`collect init`: the project, the logstore and its index."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from llmops_cli.errors import SourceError
+from llmops_cli.evidence import Message
+from llmops_cli.provision import index
+from llmops_cli.provision.account import NO_INDEX, NO_LOGSTORE, NO_PROJECT, Account, Json
+from llmops_cli.provision.plan import Change
+
+TTL_DAYS = 30
+SHARDS = 2
+"""Each takes 5 MB a second; the service splits them when that is not enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What is wanted. `ttl`: days that logs are kept, None: as it is, 30 for a new logstore. `shards`: of a new one."""
+
+    create_project: bool
+    ttl: int | None
+    shards: int
+    fields: Mapping[str, str]
+
+
+def plan(account: Account, store: Store) -> tuple[tuple[Change, ...], tuple[Message, ...]]:
+    """Compare what is there with what is wanted; also give what a reader must know. Raises `SourceError`."""
+    project, logstore = account.project, account.logstore
+    held = account.read(lambda: account.sdk.get_project(project), *NO_PROJECT)
+    changes = []
+    if store.create_project:
+        changes.append(_project(project, there=held is not None))
+    elif held is None:
+        raise SourceError(
+            "sls_project",
+            f'Log Service has no project "{project}" at {account.service.endpoint}',
+            "mend sls.project or sls.endpoint (the project's region) in llmops.toml, or add --create-project",
+        )
+    there = held is not None
+    kept = account.read(lambda: account.sdk.get_logstore(project, logstore), *NO_LOGSTORE) if there else None
+    changes.append(_logstore(project, logstore, kept, store))
+    there = kept is not None
+    indexed = account.read(lambda: account.sdk.get_index_config(project, logstore), *NO_INDEX) if there else None
+    changes.append(_index(project, logstore, indexed, store.fields))
+    return tuple(changes), _notes(indexed, changes[-1], store.fields)
+
+
+def apply(account: Account, change: Change) -> None:
+    """Make one change. Raises `SourceError`."""
+    _APPLY[change.kind](account, change)
+
+
+def _project(project: str, *, there: bool) -> Change:
+    wanted = {"projectName": project, "description": "model calls, seen by llmops"}
+    undo = f"aliyunlog log delete_project --project_name={shlex.quote(project)}"
+    return Change.towards("project", project, wanted if there else None, wanted, undo)
+
+
+def _logstore(project: str, logstore: str, held: Mapping[str, object] | None, store: Store) -> Change:
+    names = f"--project_name={shlex.quote(project)} --logstore_name={shlex.quote(logstore)}"
+    if held is None:
+        wanted = {"ttl": store.ttl or TTL_DAYS, "shardCount": store.shards}
+        return Change.towards("logstore", logstore, None, wanted, f"aliyunlog log delete_logstore {names}")
+    before = {"ttl": held.get("ttl")}
+    undo = f"aliyunlog log update_logstore {names} --ttl={before['ttl']}"
+    return Change.towards("logstore", logstore, before, {"ttl": store.ttl or before["ttl"]}, undo)
+
+
+def _index(project: str, logstore: str, held: Mapping[str, object] | None, fields: Mapping[str, str]) -> Change:
+    names = f"--project_name={shlex.quote(project)} --logstore_name={shlex.quote(logstore)}"
+    wanted = index.wanted_index(held, fields)
+    if held is None:
+        return Change.towards("index", logstore, None, wanted, f"aliyunlog log delete_index {names}")
+    before = index.settable(held)
+    detail = shlex.quote(json.dumps(before, ensure_ascii=False))
+    return Change.towards(
+        "index", logstore, before, wanted, f"aliyunlog log update_index {names} --index_detail={detail}"
+    )
+
+
+def _notes(held: Mapping[str, object] | None, change: Change, fields: Mapping[str, str]) -> tuple[Message, ...]:
+    notes = [
+        Message("provision.wrong_type", {"key": key, "held": one, "wanted": other})
+        for key, one, other in (index.wrong_types(held, fields) if held else ())
+    ]
+    if change.action != "none":
+        notes.append(Message("provision.index_from_now"))
+    return tuple(notes)
+
+
+def _create_project(account: Account, change: Change) -> None:
+    about = change.after["description"]
+    account.change(lambda: account.sdk.create_project(change.name, about), exists=("ProjectAlreadyExist",))
+
+
+def _set_logstore(account: Account, change: Change) -> None:
+    sdk, ttl = account.sdk, change.after["ttl"]
+    if change.action == "update":
+        account.change(lambda: sdk.update_logstore(account.project, change.name, ttl=ttl))
+        return
+    shards = change.after["shardCount"]
+    account.change(
+        lambda: sdk.create_logstore(account.project, change.name, ttl=ttl, shard_count=shards),
+        awaited=NO_PROJECT,
+        exists=("LogStoreAlreadyExist",),
+    )
+
+
+def _set_index(account: Account, change: Change) -> None:
+    send = account.sdk.create_index if change.action == "create" else account.sdk.update_index
+    account.change(
+        partial(send, account.project, change.name, Json(change.after)),
+        awaited=(*NO_PROJECT, *NO_LOGSTORE),
+        exists=("IndexAlreadyExist",),
+    )
+
+
+_APPLY: dict[str, Callable[[Account, Change], None]] = {
+    "project": _create_project,
+    "logstore": _set_logstore,
+    "index": _set_index,
+}

@@ -1,0 +1,208 @@
+"""`collect logtail`: how Logtail reads the application's log, from the same compiled pattern as our own reader.
+
+The header becomes fields, and what follows it the key `message`, raw: Logtail has one regular expression for every
+line, and only some are calls. A profile that reads such a logstore says `fields = { message = "message" }`.
+Keys: https://help.aliyun.com/zh/sls/developer-reference/ (Logtail configuration, full regex mode).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from functools import partial
+from typing import Any
+
+from llmops_cli.calls.pattern import Pattern
+from llmops_cli.errors import UsageError
+from llmops_cli.evidence import Message
+from llmops_cli.provision.account import Account, Json
+from llmops_cli.provision.plan import Change, same_where_wanted
+
+_AS_BEFORE = "run the same command with the values of the diff's - lines"
+_FRACTION = re.compile(r"[.,:]?%[gfn].*")
+_ENCODINGS = {"utf-8": "utf8", "utf8": "utf8", "gbk": "gbk", "gb2312": "gbk", "gb18030": "gbk"}
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """Which machines collect: a group by name, with addresses (`ip`) or ids that machines give themselves."""
+
+    group: str
+    kind: str
+    machines: tuple[str, ...]
+
+
+def configuration(
+    project: str,
+    logstore: str,
+    pattern: Pattern,
+    *,
+    path: str,
+    file: str,
+    fields: Mapping[str, str],
+    encoding: str | None,
+    zone: tzinfo | None,
+) -> dict[str, Any]:
+    """Give the configuration for the files `file` below the folder `path`.
+
+    `zone`: of times that the log writes without one; None: that of the machine. Raises `UsageError`.
+    """
+    detail: dict[str, Any] = {
+        "logType": "common_reg_log",
+        "logPath": path.rstrip("/") or "/",
+        "filePattern": file,
+        "topicFormat": "none",
+        "logBeginRegex": pattern.begin_regex,
+        "regex": pattern.logtail_regex,
+        "key": [key if key == "time" else fields.get(key, key) for key in pattern.keys],
+        "timeFormat": time_format(pattern),
+        "fileEncoding": _encoding(encoding),
+        "maxDepth": 0,
+        "discardUnmatch": False,  # what does not fit arrives whole as __raw_log__, and is not lost
+        "enableRawLog": False,
+        "localStorage": True,
+    }
+    if (offset := _offset(pattern, zone)) is not None:
+        detail |= {"adjustTimezone": True, "logTimezone": offset}
+    return {
+        "configName": f"llmops-{logstore}",
+        "inputType": "file",
+        "inputDetail": detail,
+        "outputType": "LogService",
+        "outputDetail": {"projectName": project, "logstoreName": logstore},
+    }
+
+
+def time_format(pattern: Pattern) -> str:
+    """Give the date format for Logtail: that of strptime, up to the second, which is what Logtail keeps.
+
+    Raises `UsageError` where the log writes its time in a way that strptime does not read.
+    """
+    time = pattern.time
+    seconds = _FRACTION.sub("", time.strptime)
+    if not seconds or "%S" not in seconds.replace("%-S", "%S"):
+        raise UsageError(
+            "logtail_time",
+            f'Logtail cannot read times written as "{time.java}"',
+            "write yyyy-MM-dd HH:mm:ss.SSS in the pattern of the appender, or send the log with llmops collect upload",
+        )
+    return re.sub(r"%-", "%", seconds)
+
+
+def plan(account: Account, wanted: Mapping[str, Any], machines: Machines) -> tuple[Change, ...]:
+    """Compare configuration, machine group and their connection with what is there. Raises `SourceError`.
+
+    A group without machines is one that exists already. Raises `UsageError` when it does not.
+    """
+    sdk, project, name = account.sdk, account.project, wanted["configName"]
+    held = account.read(lambda: sdk.get_logtail_config(project, name), "ConfigNotExist", "LogtailConfigNotExist")
+    names = f"--project_name={shlex.quote(project)}"
+    undo = f"aliyunlog log delete_logtail_config {names} --config_name={shlex.quote(name)}"
+    before = None if held is None else same_where_wanted(held, wanted)
+    if before is not None:
+        undo = _AS_BEFORE
+    changes = [Change.towards("logtail_config", name, before, wanted, undo)]
+    group = account.read(lambda: sdk.get_machine_group(project, machines.group), *_NO_GROUP)
+    if machines.machines:
+        changes.append(_group(project, group, machines))
+    elif group is None:
+        raise UsageError(
+            "no_machine_group",
+            f'project "{project}" has no machine group "{machines.group}"',
+            "say which machines are in it: --machine-ip IP, repeatable, or --user-defined ID",
+        )
+    applied = None
+    if group is not None:
+        body = account.read(lambda: sdk.get_machine_group_applied_configs(project, machines.group), *_NO_GROUP)
+        applied = {"applied": True} if name in (body or {}).get("configs", ()) else None
+    undo = (
+        f"aliyunlog log remove_config_to_machine_group {names} --config_name={shlex.quote(name)} "
+        f"--group_name={shlex.quote(machines.group)}"
+    )
+    changes.append(Change.towards("collection", f"{name} on {machines.group}", applied, {"applied": True}, undo))
+    return tuple(changes)
+
+
+def apply(account: Account, wanted: Mapping[str, Any], machines: Machines, change: Change) -> None:
+    """Make one change. Raises `SourceError`."""
+    sdk, project, name = account.sdk, account.project, wanted["configName"]
+    steps: dict[tuple[str, str], tuple[Callable[..., Any], tuple[Any, ...], tuple[str, ...]]] = {
+        ("logtail_config", "create"): (sdk.create_logtail_config, (_config(wanted),), ("ConfigAlreadyExist",)),
+        ("logtail_config", "update"): (sdk.update_logtail_config, (_config(wanted),), ()),
+        ("machine_group", "create"): (
+            sdk.create_machine_group,
+            (_machines(change),),
+            ("MachineGroupAlreadyExist", "GroupAlreadyExist"),
+        ),
+        ("machine_group", "update"): (sdk.update_machine_group, (_machines(change),), ()),
+        ("collection", "create"): (sdk.apply_config_to_machine_group, (name, machines.group), ()),
+    }
+    send, arguments, exists = steps[change.kind, change.action]
+    account.change(partial(send, project, *arguments), exists=exists)
+
+
+def notes(pattern: Pattern, fields: Mapping[str, str], zone: tzinfo | None) -> tuple[Message, ...]:
+    """Say what a reader of the logstore must know."""
+    said = (
+        []
+        if "message" in fields
+        else [Message("provision.raw_message", {"setting": 'fields = { message = "message" }'})]
+    )
+    said.append(Message("provision.logtail_seconds"))
+    if pattern.time.zone or (zone is not None and pattern.time.fixed_zone is None and _fixed(zone) is None):
+        said.append(Message("provision.logtail_zone"))
+    return tuple(said)
+
+
+_NO_GROUP = ("MachineGroupNotExist", "GroupNotExist")
+
+
+def _group(project: str, held: Mapping[str, Any] | None, machines: Machines) -> Change:
+    wanted = {
+        "groupName": machines.group,
+        "groupType": "",
+        "groupAttribute": {},
+        "machineIdentifyType": machines.kind,
+        "machineList": list(machines.machines),
+    }
+    group = shlex.quote(machines.group)
+    undo = f"aliyunlog log delete_machine_group --project_name={shlex.quote(project)} --group_name={group}"
+    if held is None:
+        return Change.towards("machine_group", machines.group, None, wanted, undo)
+    undo = _AS_BEFORE
+    return Change.towards("machine_group", machines.group, same_where_wanted(held, wanted), wanted, undo)
+
+
+def _config(wanted: Mapping[str, Any]) -> Json:
+    return Json(wanted, config_name=wanted["configName"], logstore_name=wanted["outputDetail"]["logstoreName"])
+
+
+def _machines(change: Change) -> Json:
+    return Json(change.after, group_name=change.name)
+
+
+def _encoding(name: str | None) -> str:
+    known = _ENCODINGS.get((name or "utf-8").lower())
+    if known is None:
+        raise UsageError("logtail_encoding", f"Logtail reads UTF-8 and GBK, not {name}", "let the appender write UTF-8")
+    return known
+
+
+def _offset(pattern: Pattern, zone: tzinfo | None) -> str | None:
+    """Give the zone as Logtail takes it, GMT+08:00; None for that of the machine."""
+    if pattern.time.zone:
+        return None
+    if pattern.time.fixed_zone is not None and zone is None:
+        zone = datetime.now().astimezone().tzinfo
+    chosen = pattern.time.zone_or(zone) if zone is not None else None
+    return None if chosen is None else _fixed(chosen)
+
+
+def _fixed(zone: tzinfo) -> str | None:
+    """Give the offset of a zone that has the same one all year, else None."""
+    offsets = {datetime(2026, month, 1, tzinfo=zone).strftime("%z") for month in (1, 7)}
+    text = offsets.pop()
+    return None if offsets else f"GMT{text[:3]}:{text[3:5]}"
