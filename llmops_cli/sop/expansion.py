@@ -19,6 +19,7 @@ from llmops_cli.knowledge.errors import classify
 from llmops_cli.knowledge.request import FIELDS, MAX_REQUEST_IDS, level_of
 from llmops_cli.knowledge.sentences import listed, sentence
 from llmops_cli.report import Incident, QuotaRow
+from llmops_cli.sop.finding import ranked
 from llmops_cli.sop.peaks import busiest_minute
 
 MARGIN = 1.3
@@ -169,7 +170,7 @@ def _seen(
         bursts=sum(cell.calls for cell in cells if families.get(id(cell)) == "rate_limit_burst"),
         # A lone refusal before demand rose is not where it began.
         first_refused_ms=min((ms for ms in refused if ms >= rose_ms), default=min(refused, default=None)),
-        hit=tuple(name for name, _ in hit.most_common()),
+        hit=tuple(name for name, _ in ranked(hit)),
         peak_rpm=round(rpm) or None,
         peak_tpm=round(tpm) or None,
         peak_windows=_busy(observation, cells, demand),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from llmops_cli.evidence import Cell, Message, Severity
@@ -18,7 +18,7 @@ from llmops_cli.knowledge.thresholds import (
     NEARLY_DOWN,
 )
 from llmops_cli.sop import counted
-from llmops_cli.sop.finding import Finding, clock
+from llmops_cli.sop.finding import Finding, clock, ranked
 from llmops_cli.sop.ledger import Ledger, at, inside, total
 from llmops_cli.sop.onset import LOOK_BACK, began, known_from, moments
 from llmops_cli.sop.rises import LEAST_SCORE, Bar, Rise, measured, rises
@@ -182,18 +182,19 @@ def _evidence(ledger: Ledger, family: str, rise: Rise, cells: Sequence[Cell], en
     kind = "refused" if family.startswith("rate_limit_") else "failed"
     evidence = [Message("evidence.all_failed" if rise.hits == rise.trials else f"evidence.{kind}", values)]
     codes: Counter[tuple[str, int | None]] = Counter()
-    sample: dict[tuple[str, int | None], str] = {}
+    messages: dict[tuple[str, int | None], Counter[str]] = defaultdict(Counter)
     for cell in cells:
         codes[cell.error_code, cell.status_code] += cell.calls
-        sample.setdefault((cell.error_code, cell.status_code), cell.error_message)
-    for (code, status), calls in codes.most_common(MAIN_CODES):
+        messages[cell.error_code, cell.status_code][cell.error_message] += cell.calls
+    for (code, status), calls in ranked(codes)[:MAIN_CODES]:
         share = None if len(codes) == 1 else calls / rise.hits
         said = "code" if code else "no_answer" if status is None else "no_code"
         evidence.append(Message(f"evidence.{said}", {"code": code, "status": status, "calls": calls, "share": share}))
-    main = codes.most_common(1)[0][0]
-    if sample[main]:
+    main = ranked(codes)[0][0]
+    sample = ranked(messages[main])[0][0]
+    if sample:
         said = "client_sample" if main[1] is None else "sample"
-        evidence.append(Message(f"evidence.{said}", {"message": sample[main][:SAMPLE_LENGTH]}))
+        evidence.append(Message(f"evidence.{said}", {"message": sample[:SAMPLE_LENGTH]}))
     if rise.scope:
         evidence += _elsewhere(ledger, family, rise)
     if ended_ms is not None:

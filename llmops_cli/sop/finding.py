@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from llmops_cli.evidence import Filters, Message, Severity, Window
 from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.report import Driver
 from llmops_cli.sop.ledger import asked
+
+Kind = TypeVar("Kind", bound=Hashable)
 
 
 @dataclass(slots=True)
@@ -41,6 +45,11 @@ class Finding:
     def since_ms(self) -> int:
         """When it began, as far as known."""
         return self.started_ms if self.started_ms is not None else self.started_before_ms or 0
+
+
+def ranked(counts: Counter[Kind]) -> list[tuple[Kind, int]]:
+    """Rank by count, equals by name: an answer must not change with the order in which a source gives its rows."""
+    return sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
 
 
 def named(scope: Mapping[str, str], filters: Filters) -> str:

@@ -15,6 +15,7 @@ from llmops_cli.knowledge.limits import find_limit
 from llmops_cli.knowledge.sentences import sentence
 from llmops_cli.knowledge.thresholds import TREND_HORIZON_MS, TREND_LEAST_POINTS, TREND_WINDOWS, TREND_Z
 from llmops_cli.report import Level, QuotaData, QuotaRow
+from llmops_cli.sop.finding import ranked
 from llmops_cli.sop.ledger import family_of
 from llmops_cli.sop.peaks import busiest_minute
 from llmops_cli.sop.steps import next_steps
@@ -98,7 +99,7 @@ def quota(
     for row in high[:1]:
         scope = {"model": row.model, **({"workspace": row.workspace} if row.workspace else {})}
         refused = _refused(observation)[row.model, row.workspace]
-        kind = refused.most_common(1)[0][0] if refused else "water_level"
+        kind = ranked(refused)[0][0] if refused else "water_level"
         after = next_steps(kind, scope, next_options, observation.filters)
         steps += [step for step in after if not step.startswith("llmops quota")]
     bursts = any((second.level or 0.0) > 1 for row in rows for second in (row.rps, row.tps))

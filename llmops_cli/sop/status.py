@@ -21,7 +21,7 @@ from llmops_cli.report import (
     TokenSummary,
 )
 from llmops_cli.sop.commandline import command, scope_options
-from llmops_cli.sop.finding import clock, named
+from llmops_cli.sop.finding import clock, named, ranked
 from llmops_cli.sop.incidents import incidents
 from llmops_cli.sop.quota import water_levels
 
@@ -86,14 +86,14 @@ def error_table(cells: Sequence[Cell]) -> tuple[ErrorRow, ...]:
         counts[status, code, classify(status, code, message)] += calls
     total = sum(counts.values())
     merged: dict[tuple[int | None, str, str], tuple[int, ErrorEntry]] = {}
-    for (status, code, entry), calls in counts.most_common():
+    for (status, code, entry), calls in ranked(counts):
         sofar, first = merged.get((status, code, entry.family), (0, entry))
         merged[status, code, entry.family] = (sofar + calls, first)
     rows = [
         ErrorRow(status, code, family, calls, calls / total, entry.retry, entry.cause, entry.remedy)
         for (status, code, family), (calls, entry) in merged.items()
     ]
-    return tuple(sorted(rows, key=lambda row: (-row.calls, row.error_code, row.status_code or 0)))
+    return tuple(sorted(rows, key=lambda row: (-row.calls, row.error_code, row.status_code or 0, row.family)))
 
 
 def _feedback(observation: Observation) -> FeedbackSummary:

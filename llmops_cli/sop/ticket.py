@@ -6,7 +6,7 @@ ruled out on its own side (`exclusion.py`).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +18,7 @@ from llmops_cli.report import Incident, QuotaRow
 from llmops_cli.sop.exclusion import Case, Tally, is_bad, of_scope, ruled_out, tally
 from llmops_cli.sop.expansion import from_to, named, with_impact
 from llmops_cli.sop.finding import named as scope_named
+from llmops_cli.sop.finding import ranked
 from llmops_cli.sop.steps import LIMITED
 from llmops_cli.sop.trace import error_name
 
@@ -146,15 +147,18 @@ def _started(incident: Incident | None, observation: Observation, lang: str) -> 
 def _codes(cells: Iterable[Cell], families: frozenset[str]) -> tuple[list[tuple[Cell, int]], str]:
     """Return one cell and the calls of each error, the most frequent first, and a message of the first."""
     counts: Counter[tuple[int | None, str]] = Counter()
-    first: dict[tuple[int | None, str], Cell] = {}
+    one: dict[tuple[int | None, str], Cell] = {}
+    messages: dict[tuple[int | None, str], Counter[str]] = defaultdict(Counter)
     for cell in cells:
         if is_bad(cell, families):
             kind = cell.status_code, cell.error_code
             counts[kind] += cell.calls
-            if kind not in first or not first[kind].error_message:
-                first[kind] = cell
-    ranked = [(first[kind], calls) for kind, calls in counts.most_common()]
-    return ranked, ranked[0][0].error_message if ranked else ""
+            one[kind] = cell
+            if cell.error_message:
+                messages[kind][cell.error_message] += cell.calls
+    codes = [(one[kind], calls) for kind, calls in ranked(counts)]
+    sample = ranked(messages[ranked(counts)[0][0]])[:1] if codes else []
+    return codes, sample[0][0] if sample else ""
 
 
 def _most(
@@ -167,12 +171,12 @@ def _most(
             counts[value] += cell.calls
     if not counts:
         return sentence(Message("ticket.all_models" if dimension == "model" else "expand.all_workspaces"), lang)
-    names, more = named([name for name, _ in counts.most_common()], lang)
+    names, more = named([name for name, _ in ranked(counts)], lang)
     return sentence(Message("ticket.several", {"names": names, "more": more}), lang)
 
 
 def _impact(impact: str | None, now: Tally, slow: int, lang: str) -> str | None:
-    who, more = named([app for app, _ in (now.bad_apps or now.apps).most_common()], lang)
+    who, more = named([app for app, _ in ranked(now.bad_apps or now.apps)], lang)
     values: dict[str, str | int | float | None] = {"calls": now.calls, "who": who, "more": more}
     if slow and now.answered:
         rate = slow / now.answered

@@ -5,10 +5,14 @@ More seeds: `python -m tests.scenarios.sweep`.
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import pytest
 
+from llmops_cli.commands.gather import assessed, look, open_source
 from llmops_cli.demo.scenarios import SCENARIOS
-from tests.scenarios.asking import ask, forget, shortcoming, tell, told_as
+from tests.scenarios.asking import ask, forget, question, shortcoming, tell, told_as
 
 DAY = 1440
 """Longer than the log: nothing lies before this window."""
@@ -60,3 +64,15 @@ def test_healthy_logs_page_nobody(story, seed, calls):
         answer = ask(told, window).status
         assert not answer.incidents, (window, *map(told_as, answer.incidents))
         assert answer.verdict in ("ok", "unknown")
+
+
+@pytest.mark.parametrize(("name", "seed"), [("moderation", 2), ("moderation", 3), ("server-error", 3)])
+def test_the_order_of_a_sources_rows_changes_no_answer(story, name, seed):
+    """Engines give groups in any order; these stories hold kinds of failure with equally many calls."""
+    asked = question(story(name, seed=seed, calls=4_000), 15)
+    with open_source(asked) as source:
+        seen = look(asked, source)
+        answer = assessed(asked, source, seen)
+        for turn in range(5):
+            cells = random.Random(turn).sample(seen.cells, len(seen.cells))
+            assert assessed(asked, source, replace(seen, cells=tuple(cells))) == answer
