@@ -122,7 +122,7 @@ def _throttled(
 ) -> ThrottleData:
     """Replay the window's calls of a resource (model, workspace) through limits for it; see `throttle_settings`."""
     from llmops_cli.knowledge.errors import classify, is_rate_limit  # noqa: PLC0415
-    from llmops_cli.sop.peaks import busiest_minute  # noqa: PLC0415
+    from llmops_cli.sop.peaks import busiest_minute, refused_for  # noqa: PLC0415
     from llmops_cli.sop.throttling import throttle_settings  # noqa: PLC0415
 
     model, workspace = resource
@@ -132,8 +132,15 @@ def _throttled(
         lambda status, code, message: is_rate_limit(classify(status, code, message).family),
     )
     limit = binding_limit(question, seen, model, workspace)
-    busiest = busiest_minute(seen, model, workspace)
-    return throttle_settings(model, workspace, arrivals, limit, headroom=headroom, busiest=busiest)
+    return throttle_settings(
+        model,
+        workspace,
+        arrivals,
+        limit,
+        headroom=headroom,
+        busiest=busiest_minute(seen, model, workspace),
+        refused_for=refused_for(seen, model),
+    )
 
 
 def _nothing_to_throttle(model: str, workspace: str | None) -> ThrottleData:

@@ -249,8 +249,8 @@ def _reason(seen: _Seen, current: Mapping[str, int | None], wanted: Mapping[str,
         "what": " + ".join(half.upper() for half in raised),
         "margin": MARGIN - 1,
     }
-    pairs = ((seen.peak_rpm, current["rpm"]), (seen.peak_tpm, current["tpm"]))
-    levels = [peak / limit for peak, limit in pairs if peak and limit]
+    pairs = {"rpm": (seen.peak_rpm, current["rpm"]), "tpm": (seen.peak_tpm, current["tpm"])}
+    levels = [peak / limit for peak, limit in (pairs[half] for half in raised) if peak and limit]
     if seen.refused and levels and max(levels) < 1:
         burst = seen.bursts > seen.refused / 2
         values["level"] = max(levels)

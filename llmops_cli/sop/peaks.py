@@ -8,10 +8,19 @@ tokens of the successful ones (the mean, not the median: what is estimated is a 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal
 
 from llmops_cli.evidence import Observation
 from llmops_cli.knowledge.errors import is_rate_limit
 from llmops_cli.sop.ledger import family_of
+
+Half = Literal["rpm", "tpm"]
+_HALVES: tuple[Half, ...] = ("rpm", "tpm")
+_HALF_OF: Mapping[str, Half] = {"rate_limit_requests": "rpm", "rate_limit_burst": "rpm", "rate_limit_tokens": "tpm"}
+_LEAST_SHARE = 0.1
+"""Fewer of the refusals than this do not make a half the limit at work."""
 
 
 def busiest_minute(observation: Observation, model: str, workspace: str | None = None) -> tuple[int, int] | None:
@@ -29,3 +38,14 @@ def busiest_minute(observation: Observation, model: str, workspace: str | None =
             refused += cell.calls
     estimated = math.ceil(demand.rpm_peak * tokens / calls) if refused and calls else 0
     return demand.rpm_peak, max(demand.tpm_peak, estimated)
+
+
+def refused_for(observation: Observation, model: str) -> tuple[Half, ...]:
+    """Tell which half of the limit calls of the window were refused for; both where no refusal says it."""
+    counts: Counter[Half] = Counter()
+    for cell in observation.cells:
+        half = _HALF_OF.get(family_of(cell)) if cell.period == "now" and cell.where.model == model else None
+        if half is not None and not cell.ok:
+            counts[half] += cell.calls
+    enough = _LEAST_SHARE * counts.total()
+    return tuple(half for half in _HALVES if counts[half] >= enough)

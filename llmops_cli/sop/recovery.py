@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from llmops_cli.evidence import Filters, Message
 from llmops_cli.knowledge.sentences import phrase, scope_text
-from llmops_cli.report import Action, Incident, QuotaRow, RecoverData, Replay, Waits
+from llmops_cli.report import Action, Incident, Level, QuotaRow, RecoverData, Replay, Waits
 from llmops_cli.sop.commandline import command, filter_options, option, scope_options
 from llmops_cli.sop.ledger import asked
 from llmops_cli.sop.steps import LIMITED
@@ -206,7 +206,8 @@ class _Case:
     def _reason(self, name: str) -> str:
         """Return the ending of the id that says why, where the usual reason is not the one that holds here."""
         row = self._row()
-        below = row is not None and row.level is not None and row.level < 1
+        level = None if row is None else self._measured(row)[1].level
+        below = level is not None and level < 1
         if name == "throttle" and self.incident.type == "rate_limit_burst":
             return "_burst"
         if name == "throttle" and not self.helps:
@@ -232,11 +233,11 @@ class _Case:
             "workspace": self.driver or None,
             "failures": self.incident.failures or None,
             "calls": self.incident.calls or None,
-            "level": row.level if row else None,
             "others": self._models_with_room() or None,
         }
         if row is not None:
-            unit, level = ("rpm", row.rpm) if (row.rpm.level or 0.0) >= (row.tpm.level or 0.0) else ("tpm", row.tpm)
+            unit, level = self._measured(row)
+            values["level"] = level.level
             if level.limit:
                 values |= {f"peak_{unit}": level.peak, f"limit_{unit}": level.limit}
             values |= {"second": row.rps.peak if row.rps.limit else None, "even": row.rps.limit}
@@ -246,6 +247,13 @@ class _Case:
             if replay.others_before:
                 values |= {"others_before": replay.others_before, "others_after": replay.others_after}
         return values
+
+    def _measured(self, row: QuotaRow) -> tuple[str, Level]:
+        """Return what the refusals are about, requests or tokens; of a high water level the higher one."""
+        if self.incident.type in ("rate_limit_requests", "rate_limit_burst"):
+            return "rpm", row.rpm
+        higher = (row.tpm.level or 0.0) > (row.rpm.level or 0.0)
+        return ("tpm", row.tpm) if higher or self.incident.type == "rate_limit_tokens" else ("rpm", row.rpm)
 
     def _row(self) -> QuotaRow | None:
         workspace = self.incident.scope.get("workspace")

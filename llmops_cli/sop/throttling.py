@@ -12,14 +12,16 @@ Rules, and where they come from:
   successful calls' durations. The p95 rather than the mean, so that slots never hold back what the rates allow.
 - Unknown limits are read off the log. While calls are refused, what is still admitted per minute is the limit at work:
   the median over the minutes with refusals. Without refusals the busiest minute was safe, and nothing more is known.
+- A known limit that explains next to none of the refusals is not the one at work: others use it too, or it is lower.
+  Then, too, what is still admitted is what there is.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 from llmops_cli.evidence import Arrival, Limit, Message
@@ -36,6 +38,22 @@ ASSUMED_SECONDS = 5.0
 
 _LEAST_CONCURRENCY = 2
 """One slow call must not hold up all others."""
+
+_EXPLAINS_NOTHING = 0.1
+"""A limit that would have refused less than this share of what was refused is not what refused it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    """What is to be throttled, and everything that the log shows of it."""
+
+    model: str
+    workspace: str | None
+    own: Sequence[Arrival]
+    others: Sequence[Arrival]
+    like: Typical | None
+    headroom: float
+    busiest: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +75,14 @@ def throttle_settings(
     *,
     headroom: float = HEADROOM,
     busiest: tuple[int, int] | None = None,
+    refused_for: Collection[str] = ("rpm", "tpm"),
 ) -> ThrottleData:
     """Plan the client's limits for `model` (in `workspace`; None: all of them together) and replay them.
 
     `arrivals`: the window's calls of that model in all workspaces, in any order; other models are left aside.
     `headroom`: share of the limit to use, above 0 and at most 1 (ValueError otherwise). `busiest`: requests and tokens
-    of the resource's busiest minute, as `peaks.busiest_minute` gives them. Every assumption is a note.
+    of the resource's busiest minute, as `peaks.busiest_minute` gives them; `refused_for`: the halves of the limit that
+    refused calls (`peaks.refused_for`). Every assumption is a note.
     """
     if not 0 < headroom <= 1:
         raise ValueError(f"headroom is a share above 0 and at most 1, not {headroom}")
@@ -71,15 +91,31 @@ def throttle_settings(
     own_limit = limit.workspace is not None
     others = [] if own_limit or workspace is None else [a for a in known if a.workspace != workspace]
     like = typical(known).get(model)
+    resource = _Resource(model, workspace, own, others, like, headroom, busiest)
 
-    found = _limits(limit, own if own_limit else known, like)
-    share = 1.0 if found.safe else headroom
+    sharers = own if own_limit else known
+    found = _limits(limit, sharers, like, refused_for)
+    plan, replayed = _plan(resource, found)
+    if _explains_nothing(replayed):
+        observed = _observed(sharers, like, refused_for)
+        note = _disproved(found, observed, replayed.refused_before)
+        # A half that nothing was refused for stays as it is known.
+        rpm, tpm = observed.rpm or found.rpm, observed.tpm or found.tpm
+        plan, _ = _plan(resource, replace(observed, rpm=rpm, tpm=tpm, notes=(note,)))
+    return plan
+
+
+def _plan(resource: _Resource, found: _Found) -> tuple[ThrottleData, Replayed]:
+    model, workspace, own, others, like = (
+        resource.model, resource.workspace, resource.own, resource.others, resource.like
+    )  # fmt: skip
+    share = 1.0 if found.safe else resource.headroom
     demands = _demands(others, like)
     rpm = _whole(_fair(found.rpm, share, [d.calls for d in demands.values()]))
     tpm = _whole(_fair(found.tpm, share, [d.tokens for d in demands.values()]))
 
     limits = RateLimits(rpm=rpm, tpm=tpm)
-    seconds, tokens, latency_notes = _call_size(own or known, like)
+    seconds, tokens, latency_notes = _call_size(own or others, like)
     limits = RateLimits(
         rpm=rpm,
         tpm=tpm,
@@ -93,7 +129,7 @@ def throttle_settings(
     replayed = replay(own, limits, platform, background=others)
     backoff = BackoffPolicy()
     policy = Backoff(backoff.base_s, backoff.max_s, backoff.attempts, backoff.jitter)
-    return ThrottleData(
+    plan = ThrottleData(
         model=model,
         workspace=workspace,
         rps=limits.rps,
@@ -115,10 +151,11 @@ def throttle_settings(
             *found.notes,
             *_share_notes(workspace, found, share, demands, limits),
             *latency_notes,
-            *_replay_notes(own, others, like, limits, replayed, busiest, known_platform=modelled),
+            *_replay_notes(own, others, like, limits, replayed, resource.busiest, known_platform=modelled),
         ),
         limit_source=found.source,
     )
+    return plan, replayed
 
 
 # --- the limit --------------------------------------------------------------------------------------------------------
@@ -149,26 +186,43 @@ def _minutes(arrivals: Sequence[Arrival], like: Typical | None) -> dict[int, _Lo
     return {minute: _Load(count, tokens[minute]) for minute, count in calls.items()}
 
 
-def _limits(limit: Limit, arrivals: Sequence[Arrival], like: Typical | None) -> _Found:
+def _limits(limit: Limit, arrivals: Sequence[Arrival], like: Typical | None, refused_for: Collection[str]) -> _Found:
     rpm, tpm = ((half if half is not None and 0 < half < math.inf else None) for half in (limit.rpm, limit.tpm))
     if rpm is not None or tpm is not None:
         notes = () if rpm and tpm else (Message("throttle.half_unknown", {"half": "tpm" if rpm else "rpm"}),)
         return _Found(rpm, tpm, limit.source, safe=False, notes=notes)
     if not arrivals:
         return _Found(None, None, "unknown", safe=False, notes=())
+    return _observed(arrivals, like, refused_for)
 
+
+def _observed(arrivals: Sequence[Arrival], like: Typical | None, refused_for: Collection[str]) -> _Found:
+    """Read a limit off calls, of which there is one at least."""
     refused = {a.time_ms // 60_000 for a in arrivals if a.refused}
     admitted = _minutes([a for a in arrivals if not a.refused], like)
     if refused:
         # The first and the last minute of a stretch are usually throttled for a part of it only.
         inner = {m for m in refused if m - 1 in refused and m + 1 in refused} or refused
         loads = [admitted.get(minute, _Load(0, 0)) for minute in sorted(inner)]
-        calls, tokens = max(1.0, median(load.calls for load in loads)), median(load.tokens for load in loads)
-        note = Message("throttle.limit_unknown_refused", {"rpm": calls, "tpm": tokens, "minutes": len(loads)})
-        return _Found(calls, tokens or None, "observed", safe=False, notes=(note,))
+        rpm = max(1.0, median(load.calls for load in loads)) if "rpm" in refused_for else None
+        tpm = median(load.tokens for load in loads) or None if "tpm" in refused_for else None
+        if rpm is None and tpm is None:  # not one token passed
+            rpm = 1.0
+        note = Message("throttle.limit_unknown_refused", {"rpm": rpm, "tpm": tpm, "minutes": len(loads)})
+        return _Found(rpm, tpm, "observed", safe=False, notes=(note,))
     calls, tokens = max(load.calls for load in admitted.values()), max(load.tokens for load in admitted.values())
     note = Message("throttle.limit_unknown", {"rpm": calls, "tpm": tokens})
     return _Found(calls, tokens or None, "observed", safe=True, notes=(note,))
+
+
+def _explains_nothing(replayed: Replayed) -> bool:
+    modelled, logged = replayed.modelled_before, replayed.refused_before
+    return modelled is not None and modelled <= _EXPLAINS_NOTHING * logged and _differ(modelled, logged, replayed.calls)
+
+
+def _disproved(found: _Found, observed: _Found, refused: int) -> Message:
+    values = {"limit_rpm": found.rpm, "limit_tpm": found.tpm, "source": found.source, "refused": refused}
+    return Message("throttle.limit_disproved", {**values, **observed.notes[0].values})
 
 
 # --- the share --------------------------------------------------------------------------------------------------------

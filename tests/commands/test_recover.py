@@ -293,3 +293,19 @@ def test_the_busiest_minute_is_the_same_in_each_answer_about_a_limit(llmops, tmp
     assert f"needs {in_short} instead of" in told
     (above,) = (note for note in throttle["notes"] if "busiest minute" in note)
     assert f"busiest minute {requests} requests, {in_short} tokens, refused calls included" in above
+
+
+def test_a_limit_that_explains_no_refusal_promises_nothing(llmops, stories, tmp_path):
+    """Without the profile the table's limit counts, which is a hundred times what refuses this story's calls."""
+    log = tmp_path / "app.log"
+    log.write_bytes(stories["rate-limit"].log.read_bytes())
+    asked = ("--log", log, "--timezone", "Asia/Shanghai", "--since", "30m", "-o", "json")
+    throttle = llmops("recover", "throttle", *asked).json()["data"]
+    known = llmops("quota", "--model", "qwen-plus", *asked).json()["data"]["rows"][0]
+    assert throttle["limit_source"] == "observed"
+    assert throttle["rpm"] < known["rpm"]["limit"] / 50
+    assert throttle["replay"]["refused_after"] > 0.5 * throttle["replay"]["refused_before"] > 0
+    plan = llmops("recover", *asked).json()
+    level = f"{known['rpm']['peak'] / known['rpm']['limit']:.1%}".replace("%", " %")
+    assert "throttle" not in [action["name"] for action in plan["data"]["actions"]][:1]
+    assert level in llmops("recover", "expand", *asked).json()["data"]["fields"]["reason"]

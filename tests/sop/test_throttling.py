@@ -185,11 +185,23 @@ def test_only_refusals_are_replayed_with_a_warning():
 
 
 def test_a_model_of_the_platform_that_disagrees_with_the_log_says_so():
-    refused = [call(i * 500, refused=i % 2 == 0) for i in range(600)]  # half refused, far below the limit
-    assert note(throttle_settings(MODEL, None, refused, limit(6_000)), "throttle.model_differs") == {
-        "modelled": 0,
-        "logged": 300,
-    }
+    calls = [call(i * 500, refused=i % 20 == 0) for i in range(600)]  # 30 refused, where the limit would refuse half
+    assert note(throttle_settings(MODEL, None, calls, limit(60)), "throttle.model_differs")["logged"] == 30
+
+
+def test_a_known_limit_that_explains_no_refusal_gives_way_to_what_still_passed():
+    calls = [call(i * 500, tokens=50, refused=i % 2 == 0) for i in range(600)]  # half refused, far below the limit
+    plan = throttle_settings(MODEL, None, calls, limit(6_000, 900_000), refused_for=("rpm",))
+    assert (plan.rpm, plan.tpm, plan.limit_source) == (54, 810_000, "observed")  # 60 passed in each minute
+    said = note(plan, "throttle.limit_disproved")
+    assert (said["limit_rpm"], said["refused"], said["rpm"], said["tpm"]) == (6_000, 300, 60, None)
+    assert plan.replay.refused_after > 0  # the effect promised is that of the limit at work
+
+
+def test_refusals_for_tokens_do_not_limit_requests():
+    calls = [call(i * 500, tokens=500, refused=i % 2 == 0) for i in range(600)]
+    plan = throttle_settings(MODEL, None, calls, limit(), refused_for=("tpm",))
+    assert (plan.rpm, plan.tpm) == (None, 27_000)
 
 
 names = st.text(st.characters(blacklist_categories=("Cs",)), max_size=30)
