@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from llmops_cli.evidence import (
+    Arrival,
     CallStats,
     Cell,
     Demand,
@@ -122,8 +123,23 @@ def demand(rows: Sequence[Row], span: Span) -> Iterator[Demand]:
         )
 
 
-def slice_of(where: dict[str, str], side: dict[Period, Row]) -> Slice:
-    """Pair the two periods of one combination of values."""
+def sliced(by: Sequence[str], rows: Sequence[Row]) -> tuple[Slice, ...]:
+    """Pair the two periods of each combination of the values of `by`."""
+    sides: dict[tuple[str, ...], dict[Period, Row]] = {}
+    for row in rows:
+        sides.setdefault(tuple(row[name] for name in by), {})[row["period"]] = row
+    return tuple(_slice(dict(zip(by, key, strict=True)), side) for key, side in sides.items())
+
+
+def arrivals(rows: Sequence[tuple[Any, ...]], refused: Callable[[int | None, str, str], bool]) -> tuple[Arrival, ...]:
+    """Read the rows of `ARRIVALS`; `refused` tells a rate limit's answer by status, code and message."""
+    return tuple(
+        Arrival(sent, model, workspace, tokens, duration, bool(code or status != 200) and refused(status, code, text))
+        for sent, model, workspace, tokens, duration, status, code, text in rows
+    )
+
+
+def _slice(where: dict[str, str], side: dict[Period, Row]) -> Slice:
     now, before = side.get("now", {}), side.get("before", {})
     return Slice(
         where=where,

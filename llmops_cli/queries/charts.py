@@ -2,8 +2,7 @@
 
 Neither says which time it is about: an alert's schedule and a dashboard's time picker do. Placeholders, filled by
 `written`: `{log}`, `{ms}`, `{percentile}`, `{most}` as in `statements`; `{at}` (an alert: when it is evaluated, ms),
-`{time}`
-and `{end}` (a chart: around the unix seconds of a bucket, so that they read as a time), `{core}` (see `core`).
+`{time}` and `{end}` (a chart: around the unix seconds of a bucket, so that they read as a time), `{core}` (see `core`).
 """
 
 from __future__ import annotations
@@ -13,11 +12,8 @@ from dataclasses import dataclass
 
 from llmops_cli.evidence import DIMENSIONS, Limit
 from llmops_cli.queries.dialect import DUCKDB, Dialect
-from llmops_cli.queries.statements import SUCCESS, Statement
+from llmops_cli.queries.statements import CALL, FAILED_CALL, GOOD_MS, SUCCESS, Statement
 
-_CALL = "duration_ms is not null"
-_FAILED = f"case when {SUCCESS} then 0 else 1 end"
-_GOOD_MS = f"case when {SUCCESS} then duration_ms end"
 _MINUTE = "{ms} - {ms} % 60000"
 _Z = 3.0
 """Standard deviations of a bound on a share: a rule looks 1,440 times a day, and is wrong once in 740 looks."""
@@ -68,8 +64,8 @@ FAILURES = Statement(
 select at_ms, cast(calls as bigint) as calls, cast(failures as bigint) as failures,
   round(1 - failures / calls, 4) as success_rate, {_at_least("failures", "calls")} as failure_rate_low
 from (
-  select {{at}} as at_ms, cast(count(*) as double) as calls, cast(sum({_FAILED}) as double) as failures
-  from {{log}} where {_CALL} group by 1
+  select {{at}} as at_ms, cast(count(*) as double) as calls, cast(sum({FAILED_CALL}) as double) as failures
+  from {{log}} where {CALL} group by 1
 ) counted limit {{most}}
 """,
     ("at_ms", "calls", "failures", "success_rate", "failure_rate_low"),
@@ -94,7 +90,7 @@ select at_ms, model, cast(calls as bigint) as calls, p95_ms, {_at_least("slow", 
 from (
   select {{at}} as at_ms, model, cast(count(*) as double) as calls, {{percentile}}(duration_ms, 0.95) as p95_ms,
     {slow[0]} as slow, {slow[1]} as very_slow
-  from {{log}} where {_CALL} and {SUCCESS} group by 1, 2
+  from {{log}} where {CALL} and {SUCCESS} group by 1, 2
 ) counted order by 5 desc limit {{most}}
 """,
         ("at_ms", "model", "calls", "p95_ms", "slow_low", "very_slow_low"),
@@ -125,7 +121,7 @@ select at_ms, app, cast(earlier as bigint) as earlier, cast(recent as bigint) as
 from (
   select {{at}} as at_ms, app, cast(sum(case when {{ms}} < {{at}} - 300000 then 1 else 0 end) as double) as earlier,
     cast(sum(case when {{ms}} >= {{at}} - 300000 then 1 else 0 end) as double) as recent
-  from {{log}} where {_CALL} group by 1, 2
+  from {{log}} where {CALL} group by 1, 2
 ) counted order by 3 desc limit {{most}}
 """,
     ("at_ms", "app", "earlier", "recent", "recent_share"),
@@ -171,7 +167,7 @@ def _busy(limits: Sequence[Limit], workspace: str, places: str) -> str:
     return f"""
   select {{at}} as at_ms, model, {workspace} as workspace, {_MINUTE} as minute_ms, count(*) as calls,
     cast(sum(total_tokens) as bigint) as tokens
-  from {{log}} where {_CALL} and ({" or ".join(_resource(limit) for limit in limits)}) group by {places}"""
+  from {{log}} where {CALL} and ({" or ".join(_resource(limit) for limit in limits)}) group by {places}"""
 
 
 def _resource(limit: Limit, *, whole: bool = False) -> str:
@@ -198,64 +194,64 @@ def _chart(name: str, sql: str, *columns: str, most: int = 1000) -> Statement:
 
 
 def _counted(*more: str) -> str:
-    share = f"cast(sum({_FAILED}) as double) / count(*)"
-    return ", ".join(("count(*) as calls", f"sum({_FAILED}) as failures", f"{share} as failure_rate", *more))
+    share = f"cast(sum({FAILED_CALL}) as double) / count(*)"
+    return ", ".join(("count(*) as calls", f"sum({FAILED_CALL}) as failures", f"{share} as failure_rate", *more))
 
 
 _TOTALS = {
     "calls": "count(*)",
-    "success_rate": f"1 - cast(sum({_FAILED}) as double) / count(*)",
-    "p95_ms": f"{{percentile}}({_GOOD_MS}, 0.95)",
+    "success_rate": f"1 - cast(sum({FAILED_CALL}) as double) / count(*)",
+    "p95_ms": f"{{percentile}}({GOOD_MS}, 0.95)",
     "total_tokens": "cast(sum(total_tokens) as bigint)",
 }
 
 
 def total(name: str) -> Statement:
     """Build one number over all calls: calls, success_rate, p95_ms or total_tokens."""
-    return _chart(f"total_{name}", f"select {_TOTALS[name]} as {name} from {{log}} where {_CALL} limit {{most}}", name)
+    return _chart(f"total_{name}", f"select {_TOTALS[name]} as {name} from {{log}} where {CALL} limit {{most}}", name)
 
 
 CALLS = _chart(
     "calls",
-    f"select {_TIME} as time, count(*) as calls, sum({_FAILED}) as failures from {{log}} where {_CALL} {_LINE}",
+    f"select {_TIME} as time, count(*) as calls, sum({FAILED_CALL}) as failures from {{log}} where {CALL} {_LINE}",
     "time", "calls", "failures", most=_MOST_POINTS,
 )  # fmt: skip
 ERRORS = _chart(
     "errors",
     f"select case when error_code <> '' then error_code else 'no code' end as error, count(*) as calls "
-    f"from {{log}} where {_CALL} and {_FAILED} = 1 group by 1 order by 2 desc limit {{most}}",
+    f"from {{log}} where {CALL} and {FAILED_CALL} = 1 group by 1 order by 2 desc limit {{most}}",
     "error", "calls", most=20,
 )  # fmt: skip
 """Where a call has no error code, it failed by its status, or had no answer."""
 ERRORS_OVER_TIME = _chart(
     "errors_over_time",
     f"select {_TIME} as time, case when error_code <> '' then error_code else 'no code' end as error, "
-    f"count(*) as calls from {{log}} where {_CALL} and {_FAILED} = 1 group by 1, 2 order by 1, 2 limit {{most}}",
+    f"count(*) as calls from {{log}} where {CALL} and {FAILED_CALL} = 1 group by 1, 2 order by 1, 2 limit {{most}}",
     "time", "error", "calls", most=10_000,
 )  # fmt: skip
 DURATIONS = _chart(
     "durations",
     f"select {_TIME} as time, {{percentile}}(duration_ms, 0.5) as p50_ms, {{percentile}}(duration_ms, 0.95) as p95_ms, "
-    f"{{percentile}}(duration_ms, 0.99) as p99_ms from {{log}} where {_CALL} and {SUCCESS} {_LINE}",
+    f"{{percentile}}(duration_ms, 0.99) as p99_ms from {{log}} where {CALL} and {SUCCESS} {_LINE}",
     "time", "p50_ms", "p95_ms", "p99_ms", most=_MOST_POINTS,
 )  # fmt: skip
 LOAD = _chart(
     "load",
     f"select {_TIME} as time, count(*) as qpm, cast(sum(total_tokens) as bigint) as tpm "
-    f"from {{log}} where {_CALL} {_LINE}",
+    f"from {{log}} where {CALL} {_LINE}",
     "time", "qpm", "tpm", most=_MOST_POINTS,
 )  # fmt: skip
 LOAD_BY_MODEL = _chart(
     "load_by_model",
     f"select {_TIME} as time, model, count(*) as qpm, cast(sum(total_tokens) as bigint) as tpm "
-    f"from {{log}} where {_CALL} and {{core}} group by 1, 2 order by 1, 2 limit {{most}}",
+    f"from {{log}} where {CALL} and {{core}} group by 1, 2 order by 1, 2 limit {{most}}",
     "time", "model", "qpm", "tpm", most=20_000,
 )  # fmt: skip
 LOAD_BY_WORKSPACE = _chart(
     "load_by_workspace",
     f"select time, model || ' @ ' || workspace as resource, qpm, tpm from ("
     f"select {_TIME} as time, model, workspace, count(*) as qpm, cast(sum(total_tokens) as bigint) as tpm "
-    f"from {{log}} where {_CALL} and {{core}} group by 1, 2, 3) loads order by 1, 2 limit {{most}}",
+    f"from {{log}} where {CALL} and {{core}} group by 1, 2, 3) loads order by 1, 2 limit {{most}}",
     "time", "resource", "qpm", "tpm", most=20_000,
 )  # fmt: skip
 RATINGS = _chart(
@@ -281,9 +277,9 @@ def by(dimension: str) -> Statement:
         raise ValueError(f"not a dimension: {dimension}")
     return _chart(
         f"by_{dimension}",
-        f"select {dimension}, {_counted()}, {{percentile}}({_GOOD_MS}, 0.95) as p95_ms, "
+        f"select {dimension}, {_counted()}, {{percentile}}({GOOD_MS}, 0.95) as p95_ms, "
         f"cast(sum(total_tokens) as bigint) as total_tokens "
-        f"from {{log}} where {_CALL} group by 1 order by 3 desc, 2 desc limit {{most}}",
+        f"from {{log}} where {CALL} group by 1 order by 3 desc, 2 desc limit {{most}}",
         dimension, "calls", "failures", "failure_rate", "p95_ms", "total_tokens", most=100,
     )  # fmt: skip
 

@@ -24,8 +24,12 @@ COLUMNS = (
 )  # fmt: skip
 """The canonical columns of the relation, besides `time_ms`."""
 
-_CALL = "duration_ms is not null"
-_GOOD_MS = f"case when {SUCCESS} then duration_ms end"
+CALL = "duration_ms is not null"
+"""A row is a call when it took time."""
+GOOD_MS = f"case when {SUCCESS} then duration_ms end"
+"""The duration of a successful call."""
+FAILED_CALL = f"case when {SUCCESS} then 0 else 1 end"
+"""1 for a call that failed, 0 for another."""
 _TOKENS = "cast(sum(total_tokens) as bigint)"
 
 
@@ -65,11 +69,11 @@ class Statement:
 TOTALS = Statement(
     "totals",
     f"""
-select {{period}} as period, count(*) as calls, sum(case when {SUCCESS} then 0 else 1 end) as failures,
-  avg({_GOOD_MS}) as mean_ms, {{percentile}}({_GOOD_MS}, array[0.5, 0.95, 0.99]) as percentiles_ms,
-  max({_GOOD_MS}) as max_ms,
+select {{period}} as period, count(*) as calls, sum({FAILED_CALL}) as failures,
+  avg({GOOD_MS}) as mean_ms, {{percentile}}({GOOD_MS}, array[0.5, 0.95, 0.99]) as percentiles_ms,
+  max({GOOD_MS}) as max_ms,
   sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens, {_TOKENS} as total_tokens
-from {{log}} where {_CALL} and {{scope}} group by 1 limit 10
+from {{log}} where {CALL} and {{scope}} group by 1 limit 10
 """,
     (
         "period", "calls", "failures", "mean_ms", "percentiles_ms", "max_ms", "input_tokens", "output_tokens",
@@ -83,9 +87,9 @@ POINTS = Statement(
     "points",
     f"""
 select {{period}} as period, {{ms}} - ({{ms}} - {{start}}) % {{bucket}} as start_ms, count(*) as calls,
-  sum(case when {SUCCESS} then 0 else 1 end) as failures, {_TOKENS} as total_tokens,
-  {{percentile}}({_GOOD_MS}, 0.95) as p95_ms
-from {{log}} where {_CALL} and {{scope}} group by 1, 2 order by 1, 2 limit {{most}}
+  sum({FAILED_CALL}) as failures, {_TOKENS} as total_tokens,
+  {{percentile}}({GOOD_MS}, 0.95) as p95_ms
+from {{log}} where {CALL} and {{scope}} group by 1, 2 order by 1, 2 limit {{most}}
 """,
     ("period", "start_ms", "calls", "failures", "total_tokens", "p95_ms"),
 )
@@ -103,9 +107,9 @@ select {{period}} as period, {{ms}} - ({{ms}} - {{start}}) % {{bucket}} as bucke
   cast(sum(event.total_tokens) as bigint) as total_tokens,
   min({{ms}}) as first_ms, max({{ms}}) as last_ms
 from {{log}} left join (
-  select model, {{percentile}}({_GOOD_MS}, 0.95) as p95_ms from {{log}} where {_CALL} and {{before}} group by 1
+  select model, {{percentile}}({GOOD_MS}, 0.95) as p95_ms from {{log}} where {CALL} and {{before}} group by 1
 ) usual on usual.model = event.model
-where {_CALL} and {{scope}}
+where {CALL} and {{scope}}
 group by 1, 2, 3, 4, 5, 6, 7, 8, case when {SUCCESS} then '' else {{kind}} end
 order by calls desc limit {{most}}
 """,
@@ -123,7 +127,7 @@ select {{model}} as model, {{workspace}} as workspace, {{unit}} as unit, cast(su
   max_by(start_ms, calls * 100000000 - start_ms / {{unit}}) as peak_ms
 from (
   select {{columns}} {{{{ms}}}} - {{{{ms}}}} % {{unit}} as start_ms, count(*) as calls, {_TOKENS} as tokens
-  from {{{{log}}}} where {_CALL} and {{{{now}}}} group by {{places}}
+  from {{{{log}}}} where {CALL} and {{{{now}}}} group by {{places}}
 ) busy group by 1, 2
 """
 _NONE = "cast(null as varchar)"
@@ -165,7 +169,7 @@ FAILED = Statement(
     "failed",
     f"""
 select {", ".join(_RECORD)} from {{log}}
-where {_CALL} and {{now}} and (status_code is null or status_code <> 200 or error_code <> '')
+where {CALL} and {{now}} and (status_code is null or status_code <> 200 or error_code <> '')
 order by time_ms desc limit {{most}}
 """,
     _RECORD,
@@ -176,7 +180,7 @@ order by time_ms desc limit {{most}}
 SLOWEST = Statement(
     "slowest",
     f"""
-select {", ".join(_RECORD)} from {{log}} where {_CALL} and {{now}} and {SUCCESS}
+select {", ".join(_RECORD)} from {{log}} where {CALL} and {{now}} and {SUCCESS}
 order by duration_ms desc, time_ms limit {{most}}
 """,
     _RECORD,
@@ -189,7 +193,7 @@ ARRIVALS = Statement(
     f"""
 select {{ms}} - duration_ms as sent_ms, model, workspace, total_tokens, duration_ms, status_code, error_code,
   error_message
-from {{log}} where {_CALL} and {{now}} order by 1 limit {{most}}
+from {{log}} where {CALL} and {{now}} order by 1 limit {{most}}
 """,
     ("sent_ms", "model", "workspace", "total_tokens", "duration_ms", "status_code", "error_code", "error_message"),
     most=200_000,
@@ -209,9 +213,9 @@ def slices(by: Sequence[str]) -> Statement:
     return Statement(
         "slices",
         f"""
-select {{period}} as period, {names}, count(*) as calls, sum(case when {SUCCESS} then 0 else 1 end) as failures,
-  {{percentile}}({_GOOD_MS}, 0.95) as p95_ms, {_TOKENS} as total_tokens
-from {{log}} where {_CALL} and {{scope}} group by 1, {places} order by calls desc limit {{most}}
+select {{period}} as period, {names}, count(*) as calls, sum({FAILED_CALL}) as failures,
+  {{percentile}}({GOOD_MS}, 0.95) as p95_ms, {_TOKENS} as total_tokens
+from {{log}} where {CALL} and {{scope}} group by 1, {places} order by calls desc limit {{most}}
 """,
         ("period", *by, "calls", "failures", "p95_ms", "total_tokens"),
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from llmops_cli.evidence import Cell, Message, Observation, Period, Thresholds
+from llmops_cli.knowledge.errors import FAMILIES
 from llmops_cli.knowledge.sentences import listed
 from llmops_cli.knowledge.thresholds import USUAL_SLOW_SHARE
 from llmops_cli.report import Incident, QuotaRow
@@ -59,6 +60,13 @@ class Case:
 def of_scope(observation: Observation, scope: Mapping[str, str], period: Period) -> list[Cell]:
     """Return the cells of a scope and a period."""
     return [cell for cell in observation.cells if cell.period == period and inside(cell.where, scope)]
+
+
+def families_of(incident: Incident | None) -> frozenset[str]:
+    """Name the kinds of failure that belong to an incident: all without one, none where it is not about failures."""
+    if incident is None or incident.hypothesis.id == "hypothesis.mixed":
+        return frozenset(FAMILIES)
+    return frozenset({incident.type} & {*FAMILIES})
 
 
 def is_bad(cell: Cell, families: frozenset[str]) -> bool:

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llmops_cli.evidence import Message, Observation, Period, Severity, Thresholds
-from llmops_cli.knowledge.errors import FAMILIES
 from llmops_cli.knowledge.sentences import scope_text
 from llmops_cli.knowledge.thresholds import BACKGROUND_RATE, TRAFFIC_DISPERSION, USUAL_SLOW_SHARE
 from llmops_cli.report import Incident
-from llmops_cli.sop.exclusion import of_scope, tally
+from llmops_cli.sop.exclusion import families_of, of_scope, tally
 from llmops_cli.sop.ledger import inside
 from llmops_cli.sop.significance import wilson
 
@@ -38,9 +37,7 @@ class Known:
     @property
     def families(self) -> frozenset[str]:
         """The kinds of failure that belong to it; none where it is not about failures."""
-        if self.incident.hypothesis.id == "hypothesis.mixed":
-            return frozenset(FAMILIES)
-        return frozenset({self.incident.type} & {*FAMILIES})
+        return families_of(self.incident)
 
 
 def known(observation: Observation, incidents: Sequence[Incident]) -> tuple[Known, ...]:

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llmops_cli.evidence import Cell, Filters, Message, Observation, Thresholds
-from llmops_cli.knowledge.errors import FAMILIES
 from llmops_cli.knowledge.request import MAX_REQUEST_IDS, TICKET_FIELDS
 from llmops_cli.knowledge.sentences import sentence
 from llmops_cli.report import Incident, QuotaRow
-from llmops_cli.sop.exclusion import Case, Tally, is_bad, of_scope, ruled_out, tally
+from llmops_cli.sop.exclusion import Case, Tally, families_of, is_bad, of_scope, ruled_out, tally
 from llmops_cli.sop.expansion import from_to, named, with_impact
 from llmops_cli.sop.finding import named as scope_named
 from llmops_cli.sop.finding import ranked
@@ -55,7 +54,7 @@ def ticket_fields(
     the same, and every failure counts. `request_ids` are of failed calls. Sentences are in `lang`, latencies ms.
     """
     scope = incident.scope if incident else {}
-    families = frozenset(FAMILIES) if incident is None else frozenset({incident.type} & {*FAMILIES})
+    families = families_of(incident)
     now, before = (tally(of_scope(observation, scope, period), families) for period in ("now", "before"))
     codes, sample = _codes(of_scope(observation, scope, "now"), families)
     case = Case(incident, families, observation, around, now, before, quota_rows, thresholds)

@@ -144,11 +144,8 @@ class LocalSource:
         """Count calls and failures per combination of the values of `by`; see `CallSource`."""
         spans = self._spans(window)
         self._prepare(spans, filters)
-        sides: dict[tuple[str, ...], dict[Period, dict[str, Any]]] = {}
         statement = slices(by)
-        for row in answers.named(statement, {statement.name: self._rows(statement, spans)}):
-            sides.setdefault(tuple(row[name] for name in by), {})[row["period"]] = row
-        return tuple(answers.slice_of(dict(zip(by, key, strict=True)), side) for key, side in sides.items())
+        return answers.sliced(by, answers.named(statement, {statement.name: self._rows(statement, spans)}))
 
     def arrivals(self, window: Window, filters: Filters, refused: Refused) -> tuple[Arrival, ...]:
         """Give every call of the window by the time it was sent; `refused` tells a rate limit's answer."""
@@ -158,12 +155,7 @@ class LocalSource:
             "error_message from log where duration_ms is not null and time_ms >= ? and time_ms < ? order by 1",
             [window.span.start_ms, window.span.end_ms],
         ).fetchall()
-        return tuple(
-            Arrival(
-                sent, model, workspace, tokens, duration, bool(code or status != 200) and refused(status, code, text)
-            )
-            for sent, model, workspace, tokens, duration, status, code, text in rows
-        )
+        return answers.arrivals(rows, refused)
 
     def run(self, text: str, span: Span, filters: Filters) -> list[tuple[Any, ...]]:
         """Run a text of DuckDB over the calls of `span`; the relation `log` holds at least these (alert rules)."""

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
-from llmops_cli.cloud.inflight import Deadline, InFlight, OverdueError, Pending
+from llmops_cli.cloud.inflight import Deadline, InFlight, Pending
 from llmops_cli.cloud.refusals import MissingFieldError
 from llmops_cli.cloud.sls import LogService, Rows
 from llmops_cli.errors import SourceError, UsageError
 from llmops_cli.evidence import (
-    DIMENSIONS,
     Arrival,
     CallRecord,
     Filters,
@@ -41,6 +40,7 @@ from llmops_cli.queries import (
     slices,
 )
 from llmops_cli.queries.relation import Relation, quoted
+from llmops_cli.queries.statements import COLUMNS
 from llmops_cli.sources import Refused, TraceLines
 from llmops_cli.sources.sls.rows import log_line, rows_of
 
@@ -60,6 +60,8 @@ _PAGE = 100
 _MOST_PAGES = 20
 _LEAST_PREFIX = 8
 _MOST_MATCHES = 20
+_PREFIX = re.compile(rf"[0-9A-Za-z][0-9A-Za-z_.-]{{{_LEAST_PREFIX - 1},}}", re.ASCII)
+"""What "begins with" can be said of in search words: another character may end the word, and too few find too many."""
 _DAY_S = 86_400
 _GAPS, _LEAST_GAP_MS = 20, 60_000
 """A log whose first call comes later than so many usual gaps, and a minute, into what was read begins there."""
@@ -119,9 +121,7 @@ class SlsSource:
         brief: bool = False,
     ) -> Observation:
         """Send every statement at once; see `CallSource`."""
-        spans: dict[Period, Span] = {"now": window.span}
-        if window.baseline is not None:
-            spans["before"] = window.baseline
+        spans = _spans(window)
         if between is not None and between.ms > 0:
             spans["between"] = between
         asked = (TOTALS, CELLS, FEEDBACK) if brief else (TOTALS, DEMAND, POINTS, CELLS, FEEDBACK)
@@ -137,25 +137,14 @@ class SlsSource:
 
     def slices(self, window: Window, filters: Filters, by: Sequence[str]) -> tuple[Slice, ...]:
         """Count per combination of the values of `by`; see `CallSource`."""
-        spans: dict[Period, Span] = {"now": window.span}
-        if window.baseline is not None:
-            spans["before"] = window.baseline
         statement = slices(by)
-        rows = self._asked((statement,), spans, filters)
-        sides: dict[tuple[str, ...], dict[Period, dict[str, Any]]] = {}
-        for row in answers.named(statement, rows):
-            sides.setdefault(tuple(row[name] for name in by), {})[row["period"]] = row
-        return tuple(answers.slice_of(dict(zip(by, key, strict=True)), side) for key, side in sides.items())
+        rows = self._asked((statement,), _spans(window), filters)
+        return answers.sliced(by, answers.named(statement, rows))
 
     def arrivals(self, window: Window, filters: Filters, refused: Refused) -> tuple[Arrival, ...]:
         """Give every call of the window by the time it was sent; see `CallSource`."""
         rows = self._asked((ARRIVALS,), {"now": window.span}, filters)[ARRIVALS.name]
-        return tuple(
-            Arrival(
-                sent, model, workspace, tokens, duration, bool(code or status != 200) and refused(status, code, text)
-            )
-            for sent, model, workspace, tokens, duration, status, code, text in rows
-        )
+        return answers.arrivals(rows, refused)
 
     def failures(self, window: Window, filters: Filters, limit: int = 100) -> tuple[CallRecord, ...]:
         """Give the newest failed calls of the window, newest first."""
@@ -170,6 +159,10 @@ class SlsSource:
     def trace(self, trace_id: str, window: Window | None) -> TraceLines:
         """Find a trace by index search: in the window, else in the last 24 hours, else in the last 7 days."""
         wanted = trace_id.strip()
+        if any("\udc80" <= char <= "\udcff" for char in wanted):
+            raise UsageError("bad_value", f'"{wanted[:60]}" is not UTF-8', "give the id as it stands in the log")
+        if not any(map(str.isalnum, wanted)):
+            raise UsageError("bad_value", f'"{wanted[:60]}" has no letter and no digit', "give the id of a trace")
         if len(wanted) < _LEAST_PREFIX:
             raise UsageError(
                 "short_trace_id",
@@ -231,8 +224,8 @@ class SlsSource:
         ask = partial(self._service.sdk.get_index_config, self._project, self._logstore)
         pending = self._in_flight.start(lambda: self._service.sent(ask, self._project, self._logstore, deadline))
         try:
-            keys = pending.result(deadline).get_index_config().to_json().get("keys") or {}
-        except (SourceError, OverdueError):
+            keys = self._service.awaited(pending, deadline).get_index_config().to_json().get("keys") or {}
+        except SourceError:
             return set()
         return {name for name in _FIELDS if not keys.get(self._relation.name(name), {}).get("doc_value")}
 
@@ -241,19 +234,18 @@ class SlsSource:
         text = f"{relation.search()} | {statement.text(relation, spans, asked.bucket_ms, asked.slow_ms).strip()}"
         whole = Span(min(span.start_ms for span in spans.values()), max(span.end_ms for span in spans.values()))
         return self._in_flight.start(
-            lambda: self._service.query(self._project, self._logstore, text, _seconds(whole), asked.deadline)
+            lambda: self._service.query(
+                self._project, self._logstore, text, _seconds(whole), asked.deadline, read=partial(rows_of, statement)
+            )
         )
 
     def _received(self, statement: Statement, pending: Pending[Rows], deadline: Deadline) -> list[tuple[Any, ...]]:
-        try:
-            answer = pending.result(deadline)
-        except OverdueError:
-            raise self._service.overdue(deadline) from None
+        answer = self._service.awaited(pending, deadline)
         self._doubt_coverage(statement.name, answer)
         if len(answer.rows) == statement.most and statement.name not in (FAILED.name, SLOWEST.name):
             what = "first calls" if statement is ARRIVALS else "largest groups"
             self._doubts.append(f"{statement.name}: only the {statement.most:,} {what} were read")
-        return rows_of(statement, answer.rows)
+        return list(answer.rows)
 
     def _doubt_coverage(self, name: str, answer: Rows) -> None:
         """Say what an answer covers that came from a part of the logs."""
@@ -273,8 +265,10 @@ class SlsSource:
         whole = self._lines(f"{key}: {quoted(wanted)}", seconds, lambda line: line.trace_id == wanted)
         if whole:
             return TraceLines(wanted, tuple(whole))
-        some = self._lines(f"{key}: {_prefix(wanted)}", seconds, lambda line: line.trace_id.startswith(wanted))
-        ids = sorted({line.trace_id for line in some})
+        ids: list[str] = []
+        if (prefix := _PREFIX.match(wanted)) is not None:
+            some = self._lines(f"{key}: {prefix[0]}*", seconds, lambda line: line.trace_id.startswith(wanted))
+            ids = sorted({line.trace_id for line in some})
         if not ids:
             called = self._lines(
                 f"{self._relation.name('request_id')}: {quoted(wanted)}",
@@ -282,8 +276,6 @@ class SlsSource:
                 lambda line: line.call is not None and line.call.request_id == wanted and bool(line.trace_id),
             )
             ids = sorted({line.trace_id for line in called})
-            if len(ids) == 1:
-                return self._found(ids[0], seconds)
         if len(ids) == 1:
             return self._found(ids[0], seconds)
         return TraceLines(wanted, (), tuple(ids)[:_MOST_MATCHES])
@@ -293,40 +285,45 @@ class SlsSource:
         deadline = Deadline(self._timeout_s)
         lines: list[LogLine] = []
         for page in range(_MOST_PAGES):
-            pending = self._in_flight.start(
-                lambda offset=page * _PAGE: self._service.query(  # type: ignore[misc]
-                    self._project, self._logstore, search, seconds, deadline, line=_PAGE, offset=offset
-                )
-            )
-            try:
-                answer = pending.result(deadline)
-            except OverdueError:
-                raise self._service.overdue(deadline) from None
+            answer = self._page(search, seconds, deadline, offset=page * _PAGE)
             self._doubt_coverage("trace", answer)
-            store = f"{self._project}/{self._logstore}"
-            read = (log_line(row, self._relation.name, store) for row in answer.rows)
-            lines += [line for line in read if kept(line)]
+            lines += [line for line in answer.rows if kept(line)]
             if len(answer.rows) < _PAGE:
                 break
         else:
             self._doubts.append(f"trace: only the first {_PAGE * _MOST_PAGES:,} logs were read")
         return sorted(lines, key=lambda line: line.time_ms)
 
+    def _page(self, search: str, seconds: tuple[int, int], deadline: Deadline, **which: Any) -> Rows:
+        """Read a page of the logs that a search finds."""
+        store = f"{self._project}/{self._logstore}"
 
-_FIELDS = (
-    *DIMENSIONS, "trace_id", "request_id", "level", "status_code", "duration_ms", "input_tokens", "output_tokens",
-    "total_tokens", "error_code", "error_message", "rating", "message",
-)  # fmt: skip
+        def read(rows: Sequence[Mapping[str, str]]) -> list[LogLine]:
+            return [log_line(row, self._relation.name, store) for row in rows]
+
+        pending = self._in_flight.start(
+            lambda: self._service.query(
+                self._project, self._logstore, search, seconds, deadline, line=_PAGE, read=read, **which
+            )
+        )
+        return self._service.awaited(pending, deadline)
+
+
+_FIELDS = (*COLUMNS, "message")
+"""What a key of the logstore may stand for."""
+
+
+def _spans(window: Window) -> dict[Period, Span]:
+    """Give the window and, where it has one, its baseline."""
+    spans: dict[Period, Span] = {"now": window.span}
+    if window.baseline is not None:
+        spans["before"] = window.baseline
+    return spans
 
 
 def _seconds(span: Span) -> tuple[int, int]:
     """Give a span in whole seconds around it, as Log Service takes it."""
     return span.start_ms // 1000, -(-span.end_ms // 1000)
-
-
-def _prefix(text: str) -> str:
-    """Say "begins with" in search words; what is no letter or digit would end the word."""
-    return re.sub(r"[^0-9A-Za-z_.-]", "", text) + "*"
 
 
 def _begins_ms(rows: Sequence[tuple[Any, ...]], start_ms: int) -> int | None:
