@@ -44,7 +44,12 @@ def observation(
         read_from_ms=start if oldest_ms is None else max(start, oldest_ms),
         now=stats(totals.get("now"), overall),
         before=stats(totals.get("before"), {}) if "before" in spans else None,
-        points=tuple(Point(**row) for row in named(POINTS, rows) if row["period"] != "between"),
+        points=tuple(
+            sorted(
+                (Point(**row) for row in named(POINTS, rows) if row["period"] != "between"),
+                key=lambda point: (point.period, point.start_ms),
+            )
+        ),
         cells=cells(rows.get(CELLS.name, ())),
         demand=tuple(demand(loads, window.span)),
         feedback=tuple(ratings(row) for row in named(FEEDBACK, rows)),
@@ -57,6 +62,17 @@ def observation(
 def named(statement: Statement, rows: Answers) -> list[Row]:
     """Give the rows of a statement by their columns' names."""
     return [dict(zip(statement.columns, row, strict=True)) for row in rows.get(statement.name, ())]
+
+
+def divided(
+    statement: Statement, rows: Sequence[tuple[Any, ...]], *parts: Statement
+) -> dict[str, list[tuple[Any, ...]]]:
+    """Give the rows of `statements.joined` back to its parts, by their names."""
+    places = {part.name: [statement.columns.index(column) for column in part.columns] for part in parts}
+    found: dict[str, list[tuple[Any, ...]]] = {part.name: [] for part in parts}
+    for row in rows:
+        found[row[0]].append(tuple(row[place] for place in places[row[0]]))
+    return found
 
 
 def stats(total: Row | None, peaks: dict[int, Row]) -> CallStats:

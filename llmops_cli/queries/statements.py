@@ -219,3 +219,16 @@ from {{log}} where {CALL} and {{scope}} group by 1, {places} order by calls desc
 """,
         ("period", *by, "calls", "failures", "p95_ms", "total_tokens"),
     )
+
+
+def joined(name: str, *parts: Statement) -> Statement:
+    """Ask statements as one; `part` names whose row it is, and what only the others answer is null in it."""
+    columns = tuple(dict.fromkeys(column for part in parts for column in part.columns))
+
+    def text(part: Statement) -> str:
+        answered = ", ".join(column if column in part.columns else f"null as {column}" for column in columns)
+        sql = part.sql.replace("{most}", str(part.most))
+        return f"select '{part.name}' as part, {answered} from ({sql}) {part.name}"
+
+    sql = " union all ".join(map(text, parts)) + " limit {most}"
+    return Statement(name, sql, ("part", *columns), sum(part.most for part in parts))

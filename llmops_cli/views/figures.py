@@ -56,14 +56,6 @@ def compact(number: float) -> str:
     return count(number)
 
 
-def in_unit_of(number: float, whole: float | None) -> str:
-    """Return a part in the unit of its whole, without it: `265,300` of `760 k` → `265`."""
-    for size in (1e9, 1e6, 1e3):
-        if whole is not None and whole >= max(10_000, size * 0.9995):
-            return "<0.01" if 0 < number < 0.01 * size else compact(number / size)
-    return compact(number)
-
-
 def percent(fraction: float | None, digits: int = 1) -> str:
     """`0.124` → `12.4 %`. What is not zero never reads as zero, and what is not all never reads as 100 %."""
     if fraction is None or not math.isfinite(fraction):

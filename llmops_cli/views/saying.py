@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmops_cli.views.figures import compact, count, in_unit_of, percent, timespan
+from llmops_cli.views.figures import compact, count, percent, timespan
 from llmops_cli.views.words import joined, phrase, say, scope, sentences, several, term, told, where, word
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ def _measure(cause: CauseRow) -> str:
 
 
 def of_limit(level: Level, lang: str = "en") -> str:
-    """`298 of 228`, `265 of 760 k`; `31 of ?` where the limit is not known."""
+    """`298 of 228`, `265 k of 5 M`; `31 of ?` where the limit is not known."""
     limit = "?" if level.limit is None else compact(level.limit)
-    return word("view.of", lang, part=in_unit_of(level.peak, level.limit), whole=limit)
+    return word("view.of", lang, part=compact(level.peak), whole=limit)
 
 
 def client_limit(value: float | None, lang: str = "en") -> str:

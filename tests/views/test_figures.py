@@ -11,7 +11,6 @@ from llmops_cli.views.figures import (
     bar,
     change,
     compact,
-    in_unit_of,
     milliseconds,
     percent,
     shares,
@@ -107,22 +106,3 @@ def test_shares_cover_all_points_in_order(sizes, cells):
 
 def test_ascii_replaces_one_by_one():
     assert all(len(sign) == 1 and sign.isascii() for sign in ASCII.values())
-
-
-@pytest.mark.parametrize(
-    ("number", "whole", "text"),
-    [
-        (298, 228, "298"),
-        (265_300, 760_000, "265"),
-        (26_600, 91_000, "26.6"),
-        (4_738, 460_000, "4.7"),
-        (0, 460_000, "0"),
-        (60, 460_000, "0.06"),
-        (212_345, 5_000_000, "0.21"),
-        (1_065, 5_000_000, "<0.01"),
-        (5_900, 9_999, "5,900"),
-        (31, None, "31"),
-    ],
-)
-def test_a_part_is_told_in_the_unit_of_its_whole(number, whole, text):
-    assert in_unit_of(number, whole) == text
