@@ -6,7 +6,10 @@ of `~/.aliyun/config.json` can be named in the configuration (`credentials.cli_p
 
 from __future__ import annotations
 
+import logging
+import re
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol
 
 from llmops_cli.errors import SourceError
@@ -20,6 +23,9 @@ _SOURCES = {
     "credential_uri": "ALIBABA_CLOUD_CREDENTIALS_URI",
 }
 """The library's names of its providers, as a reader knows them."""
+
+_CODE = re.compile(r'"Code"\s*:\s*"([\w.]+)"')
+_CLI_REASON = re.compile(r"CLIProfileCredentialsProvider: (?!unable to open)([^'\"]{1,100})")
 
 
 class Provider(Protocol):
@@ -49,25 +55,34 @@ class Chain:
     def __init__(self, cli_profile: str | None = None) -> None:
         self._cli_profile = cli_profile
         self._provider: Provider | None = None
+        self._refusal: SourceError | None = None
+        self._one_at_a_time = Lock()
 
     def get_credentials(self) -> Any:
-        """Give the current credentials. Raises `SourceError` with where it looked."""
-        try:
-            if self._provider is None:
-                self._provider = self._open()
-            return self._provider.get_credentials()
-        except Exception as error:
-            if self._cli_profile is not None:
-                raise SourceError(
-                    "no_credentials",
-                    f'profile "{self._cli_profile}" of ~/.aliyun/config.json gives no key: {_first_line(error)}',
-                    "aliyun configure list shows the profiles; credentials.cli_profile of llmops.toml names one",
-                ) from error
-            raise SourceError(
+        """Give the current credentials. Raises `SourceError` with where it looked; it looks in vain only once."""
+        with self._one_at_a_time:
+            if self._refusal is not None:
+                raise self._refusal
+            try:
+                if self._provider is None:
+                    self._provider = self._open()
+                return self._provider.get_credentials()
+            except Exception as error:
+                self._refusal = self._refused(error)
+                raise self._refusal from error
+
+    def _refused(self, error: Exception) -> SourceError:
+        if self._cli_profile is not None:
+            return SourceError(
                 "no_credentials",
-                "no Alibaba Cloud credentials: environment, OIDC, ~/.aliyun/config.json and ECS role have none",
-                "set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run aliyun configure",
-            ) from error
+                f'profile "{self._cli_profile}" of ~/.aliyun/config.json gives no key: {_first_line(error)}',
+                "aliyun configure list shows the profiles; credentials.cli_profile of llmops.toml names one",
+            )
+        return SourceError(
+            "no_credentials",
+            f"no Alibaba Cloud credentials: {_tried(str(error))}",
+            "set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run aliyun configure",
+        )
 
     def identity(self) -> Identity:
         """Tell who is asking. Raises `SourceError`."""
@@ -83,11 +98,28 @@ class Chain:
         # The library reads the environment while it is imported.
         from alibabacloud_credentials import provider  # type: ignore[import-untyped]  # noqa: PLC0415 - slow
 
+        # It writes what fails to stderr, for every try, with the request's URL: an OIDC token stands in that.
+        logging.getLogger("credentials").disabled = True
         if self._cli_profile is not None:
             chosen: Provider = provider.CLIProfileCredentialsProvider(profile_name=self._cli_profile)
             return chosen
         chain: Provider = provider.DefaultCredentialsProvider()
         return chain
+
+
+def _tried(text: str) -> str:
+    """Tell from the library's list what gave no key. Its own words are not repeated: they hold tokens."""
+    told, none = [], ["environment"]
+    if "OIDCRoleArn" in text:
+        code = _CODE.search(text)
+        told.append(f"OIDC fails ({code[1] if code else 'STS gives no answer'})")
+    else:
+        none.append("OIDC")
+    if (reason := _CLI_REASON.search(text)) is not None:
+        told.append(f"~/.aliyun/config.json: {reason[1]}")
+    else:
+        none.append("~/.aliyun/config.json")
+    return "; ".join((*told, f"{', '.join(none)} and ECS role have none"))
 
 
 def _first_line(error: Exception) -> str:
