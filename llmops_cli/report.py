@@ -555,7 +555,7 @@ class ChangeRow:
 
 @dataclass(frozen=True, slots=True)
 class ChangesData:
-    """`data` of every verb that changes the account. `applied`: the account is now as wanted, or was already."""
+    """`data` of every verb that changes the account. `applied`: something was changed; not where nothing had to be."""
 
     changes: tuple[ChangeRow, ...]
     applied: bool

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from llmops_cli import app
+
+if TYPE_CHECKING:
+    from tests.cloud import SlsCloud
+    from tests.cloud.asking import Desk
 
 # No deadlines: a test never asserts a time. In CI the examples are the same every time.
 settings.register_profile(
@@ -96,3 +100,21 @@ def llmops(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
         return Ran(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def cloud() -> Iterator[SlsCloud]:
+    """Run a loopback Log Service that knows the key of `here`."""
+    from tests.cloud import SlsCloud  # noqa: PLC0415 - an SDK, for the tests that talk to one
+    from tests.cloud.asking import KEY_ID, REGION, SECRET  # noqa: PLC0415 - likewise
+
+    with SlsCloud(keys={KEY_ID: SECRET}, region=REGION) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Desk:
+    """Give a desk in an empty folder to ask it from."""
+    from tests.cloud.asking import desk  # noqa: PLC0415 - likewise
+
+    return desk(tmp_path)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,13 +15,14 @@ import typer
 
 from llmops_cli.commands import options
 from llmops_cli.commands.changing import Consent, DryRun, Yes, changing
-from llmops_cli.commands.gather import next_options, open_source, report
-from llmops_cli.commands.hints import hint_when_headless
+from llmops_cli.commands.gather import next_options, open_source, report, source_options
+from llmops_cli.commands.hints import hint_when_headless, hint_when_nothing_matches
 from llmops_cli.commands.question import Question, asks
 from llmops_cli.errors import UsageError
-from llmops_cli.evidence import DIMENSIONS, Message, Span
+from llmops_cli.evidence import Filters, Message, Span, Window
 
 if TYPE_CHECKING:
+    from llmops_cli.provision.account import Account
     from llmops_cli.provision.alerts import Watched
     from llmops_cli.provision.firing import Firing
     from llmops_cli.report import AlertRow
@@ -32,9 +35,25 @@ Runbooks = Annotated[
         "--runbooks", metavar="URL", help="Where your runbooks are: URL/TYPE.md is linked.", show_default=False
     ),
 ]
+
+
+def _policy(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[\w.:/@-]+", value):
+        raise UsageError(
+            "bad_policy",
+            f"{value[:60]!r} is not the id of an action policy",
+            "give its id, not its name: Log Service's console shows both under Alerts, Action Policy",
+        )
+    return value
+
+
 Policy = Annotated[
-    str, typer.Option("--action-policy", metavar="ID", help="Action policy of Log Service: who is told, and how.")
-]
+    str | None,
+    typer.Option(
+        "--action-policy", metavar="ID", callback=_policy, show_default=False,
+        help="Action policy: who is told, and how. Default: as it is, sls.builtin for a new alert.",
+    ),
+]  # fmt: skip
 
 
 @app.callback()
@@ -73,9 +92,9 @@ def test(question: Question, *, lang: options.Lang = "en") -> int:  # noqa: PT02
         fired = firings(judged, window.span, source.run)
         minutes = evaluations(window.span)
         any_ = minutes.end_ms >= minutes.start_ms
-        names = {one.rule.name for one in fired}
+        names, kept = {one.rule.name for one in fired}, {one.rule.name: one.filters for one in judged}
         data = AlertsTestData(
-            firings=tuple(_row(one, window.at, next_options(question)) for one in fired),
+            firings=tuple(_row(one, window.at, _again(question, window, one, kept[one.rule.name])) for one in fired),
             quiet=tuple(one.rule.name for one in judged if one.rule.name not in names),
             unjudged=unjudged,
             evaluations=(minutes.end_ms - minutes.start_ms) // 60_000 + 1 if any_ else 0,
@@ -83,6 +102,9 @@ def test(question: Question, *, lang: options.Lang = "en") -> int:  # noqa: PT02
             last_at=window.at(minutes.end_ms) if any_ else None,
         )
         hint_when_headless(question, source)
+        if filters:
+            calls = sum(one.calls for one in source.slices(window, filters, ("app",)))
+            hint_when_nothing_matches(question, source, window, calls)
         return question.emit(report("alerts test", question, source, window, data), lang=lang)
 
 
@@ -95,7 +117,7 @@ def export(
     out: options.Out = None,
     force: options.Force = False,
     runbooks: Runbooks = "",
-    action_policy: Policy = "sls.builtin",
+    action_policy: Policy = None,
     lang: options.Lang = "en",
 ) -> int:
     """Print the alerts that apply would send, as JSON; nothing is asked of the account.
@@ -114,10 +136,11 @@ def export(
 def apply(
     question: Question,
     *,
+    to: Annotated[Literal["sls"], typer.Option("--to", hidden=True, metavar="NAME")] = "sls",  # noqa: ARG001 - no time
     dry_run: DryRun = False,
     yes: Yes = False,
     runbooks: Runbooks = "",
-    action_policy: Policy = "sls.builtin",
+    action_policy: Policy = None,
     lang: options.Lang = "en",
 ) -> int:
     """Create or update the alerts of the profile's logstore; the diff is shown first, and no other alert is touched.
@@ -125,21 +148,32 @@ def apply(
     llmops alerts apply --dry-run
     llmops alerts apply --app shop --yes
     """
-    from llmops_cli.cloud.inflight import Deadline  # noqa: PLC0415 - not for `--help`
-    from llmops_cli.commands.service import log_service  # noqa: PLC0415 - likewise
-    from llmops_cli.provision import alerts as provision  # noqa: PLC0415 - likewise
+    from llmops_cli.provision import alerts as provision  # noqa: PLC0415 - not for `--help`
 
-    watched = watched_of(question, lang, runbooks=runbooks, action_policy=action_policy)
-    service, deadline = log_service(question.settings, question.timeout_s), Deadline(question.timeout_s)
-    lacking = provision.lacking_fields(service, watched.project, watched.logstore, watched.keys, deadline)
-    watched = replace(watched, lacking=lacking)
-    changes = provision.plan(service, watched, deadline)
-    send = provision.apply(service, watched, Deadline(question.timeout_s))
-    rest, gone = provision.left_out(watched), provision.left_over(service, watched, deadline)
-    said = [Message("alert_test.left_out", {"rules": ", ".join(rest)})] if rest else []
-    said += [Message("alert_test.left_over")] if gone else []
+    watched, account = watched_of(question, lang, runbooks=runbooks, action_policy=action_policy), account_of(question)
+    provision.check_region(account, watched)
+    watched = replace(watched, lacking=provision.lacking_fields(account, watched.keys))
+    notes = []
+    changes, send = provision.plan(account, watched)
+    if action_policy is None and (policies := provision.kept_policies(changes)):
+        # prose for want of an id: see `sentence`
+        notes.append(
+            Message(f"alerts keep their action policy ({', '.join(policies)}); --action-policy ID sets another")
+        )
+    rest, gone = provision.left_out(watched), provision.left_over(account, watched)
+    notes += [Message("alert_test.left_out", {"rules": ", ".join(rest)})] if rest else []
+    notes += [Message("alert_test.left_over")] if gone else []
     consent = Consent(dry_run, yes)
-    return changing("alerts apply", question, changes, send, consent, notes=tuple(said), next_=gone, lang=lang)
+    return changing("alerts apply", question, changes, send, consent, notes=tuple(notes), next_=gone, lang=lang)
+
+
+def account_of(question: Question) -> Account:
+    """Open the account of the profile's logstore; nothing is sent yet. Raises `UsageError` when there is none."""
+    from llmops_cli.commands.service import log_service, required  # noqa: PLC0415 - not for `--help`
+    from llmops_cli.provision.account import Account  # noqa: PLC0415 - likewise
+
+    where, service = required(question.settings), log_service(question.settings, question.timeout_s)
+    return Account(service, where.project, where.logstore, question.timeout_s)
 
 
 def exported(
@@ -167,7 +201,7 @@ def exported(
     return question.emit(Report(command, question.generated_at, data=data, notes=question.notes), lang=lang)
 
 
-def watched_of(question: Question, lang: str, *, runbooks: str = "", action_policy: str = "sls.builtin") -> Watched:
+def watched_of(question: Question, lang: str, *, runbooks: str = "", action_policy: str | None = None) -> Watched:
     """Read what is to be watched. Raises `UsageError` when no logstore is configured."""
     from llmops_cli.commands.service import required  # noqa: PLC0415 - not for `--help`
     from llmops_cli.provision.alerts import Watched, watched_limits  # noqa: PLC0415 - likewise
@@ -182,23 +216,35 @@ def watched_of(question: Question, lang: str, *, runbooks: str = "", action_poli
         keys={str(name): key for name, key in where.fields.items()},
         limits=watched_limits(settings.limits, filters, settings.region),
         thresholds=settings.thresholds,
-        command_options=shlex.join(_asked_again(question)),
+        command_options=partial(_asked_again, question.settings.profile),
         runbooks=runbooks,
         action_policy=action_policy,
         lang=lang,
     )
 
 
-def _asked_again(question: Question) -> list[str]:
+def _asked_again(profile: str | None, filters: Filters) -> str:
     """Give the options by which a command in an annotation asks the same logstore for the same calls."""
-    words = ["--profile", question.settings.profile] if question.settings.profile else []
-    for name in (*DIMENSIONS, "error_code"):
-        for value in getattr(question.filters, name):
-            words += [f"--{name.replace('_', '-')}", value]
-    return words
+    from llmops_cli.sop.commandline import filter_options, option  # noqa: PLC0415 - not for `--help`
+
+    return shlex.join((*(option("profile", profile) if profile else ()), *filter_options(filters)))
 
 
-def _row(one: Firing, at: Any, again: str) -> AlertRow:
+def _again(question: Question, window: Window, one: Firing, filters: Filters) -> str:
+    """Give the command that shows what an alert was about: the same calls, at the same time."""
+    from llmops_cli.sop.commandline import command, filter_options  # noqa: PLC0415 - not for `--help`
+
+    again, words = next_options(question), list(filter_options(filters))
+    if one.end_ms is not None and not question.windowed:
+        # by itself a command looks at the end of the log, where this is over
+        span = Span(one.start_ms - one.rule.minutes * 60_000, one.end_ms)
+        again = source_options(question)
+        words += ["--from", window.at(span.start_ms).isoformat(timespec="minutes")]
+        words += ["--to", window.at(span.end_ms).isoformat(timespec="minutes")]
+    return command(*one.rule.command.partition(" --since")[0].split(), *words, options=again)
+
+
+def _row(one: Firing, at: Any, command: str) -> AlertRow:
     from llmops_cli.knowledge.alert_rules import SEVERITIES  # noqa: PLC0415 - not for `--help`
     from llmops_cli.report import AlertRow  # noqa: PLC0415 - likewise
 
@@ -215,7 +261,7 @@ def _row(one: Firing, at: Any, again: str) -> AlertRow:
         unit=one.rule.unit,
         summary=Message(f"alert.{one.rule.name}.desc", {name: _said(value) for name, value in one.worst.items()}),
         runbook=one.rule.runbook,
-        command=" ".join(word for word in ("llmops", one.rule.command.partition(" --since")[0], again) if word),
+        command=command,
     )
 
 

@@ -68,8 +68,8 @@ def changes_data(
     """Give the report of changes that were made (`applied`) or only planned."""
     from llmops_cli.report import ChangesData  # noqa: PLC0415 - not for `--help`
 
-    nothing = all(one.action == "none" for one in changes)
-    return ChangesData(tuple(_row(one, applied=applied) for one in changes), applied or nothing, notes, next_)
+    something = any(one.action != "none" for one in changes)
+    return ChangesData(tuple(_row(one, applied=applied) for one in changes), applied and something, notes, next_)
 
 
 def emit_changes(command: str, question: Question, data: ChangesData, consent: Consent, *, lang: str = "en") -> int:
@@ -77,7 +77,7 @@ def emit_changes(command: str, question: Question, data: ChangesData, consent: C
     from llmops_cli.report import Problem, Report  # noqa: PLC0415 - not for `--help`
     from llmops_cli.views import put, render_error  # noqa: PLC0415 - likewise
 
-    waits = not data.applied and not consent.dry_run
+    waits = any(row.state == "planned" for row in data.changes) and not consent.dry_run
     problem = Problem("needs_yes", "nothing was changed", "look at the diff, then add --yes")
     report = Report(
         command,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
@@ -13,7 +13,6 @@ from llmops_cli.commands import options
 from llmops_cli.commands.changing import Consent, DryRun, Yes, changes_data, changing, emit_changes
 from llmops_cli.commands.question import Question
 from llmops_cli.errors import UsageError
-from llmops_cli.evidence import LogLine, Message
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from llmops_cli.calls.pattern import Pattern
     from llmops_cli.provision.account import Account
     from llmops_cli.provision.logtail import Machines
-    from llmops_cli.provision.plan import Change
-    from llmops_cli.provision.upload import Tally, Uploader
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -33,7 +30,10 @@ Ttl: TypeAlias = Annotated[
         help="Days that logs are kept; default: as it is, 30 for a new logstore.",
     ),
 ]  # fmt: skip
-Shards: TypeAlias = Annotated[int, typer.Option("--shards", min=1, max=100, help="Shards of a new logstore.")]
+Shards: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--shards", min=1, max=100, show_default=False, help="Shards of a new logstore, default 2."),
+]
 CreateProject: TypeAlias = Annotated[
     bool, typer.Option("--create-project", help="Create the project too where there is none.")
 ]
@@ -49,7 +49,7 @@ MachineGroup: TypeAlias = Annotated[
 ]
 MachineIp: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--machine-ip", metavar="IP", help="A machine of the group; repeatable.", show_default=False),
+    typer.Option("--machine-ip", metavar="IP", help="A machine to add to the group; repeatable.", show_default=False),
 ]
 UserDefined: TypeAlias = Annotated[
     list[str] | None,
@@ -87,7 +87,7 @@ def init(
     *,
     create_project: CreateProject = False,
     ttl: Ttl = None,
-    shards: Shards = 2,
+    shards: Shards = None,
     profile: options.Profile = None,
     config_file: options.ConfigFile = None,
     timeout: options.Timeout = 20.0,
@@ -101,19 +101,22 @@ def init(
     llmops collect init
     llmops collect init --create-project --ttl 90 --yes
     """
+    from llmops_cli.commands.hints import hint  # noqa: PLC0415 - not for `--help`
     from llmops_cli.provision import logstore  # noqa: PLC0415 - an SDK, for those who use it
 
     question = _question(profile, config_file, timeout=timeout, output=output)
     account, fields = _account(question)
-    changes, notes = logstore.plan(account, logstore.Store(create_project, ttl, shards, fields))
+    plan = logstore.plan(account, logstore.Store(create_project, ttl, shards, fields, question.settings.region))
+    for doubt in plan.doubts:
+        hint(doubt)
     return changing(
         "collect init",
         question,
-        changes,
+        plan.changes,
         lambda change: logstore.apply(account, change),
         Consent(dry_run, yes),
-        notes=notes,
-        next_=("llmops collect upload FILE", "llmops collect logtail") if yes and not dry_run else (),
+        notes=plan.notes,
+        next_=_next(question) if yes and not dry_run else (),
         lang=lang,
     )
 
@@ -140,11 +143,17 @@ def logtail(
 ) -> int:
     """Let Logtail read the log on the machines, with the pattern that llmops reads it with.
 
+    Machines are added to a group that is there: none is taken out of it, and its
+    kind (IP or own id) stays.
+
     llmops collect logtail --path /var/log/app --machine-ip 10.0.0.7
     llmops collect logtail --print
     """
+    from llmops_cli.commands.hints import hint  # noqa: PLC0415 - not for `--help`
     from llmops_cli.provision import logtail as room  # noqa: PLC0415 - an SDK, for those who use it
 
+    _check_machines(machine_group, machine_ip or [], user_defined or [])
+    _check_place(path, file)
     question = _question(
         profile, config_file, timeout=timeout, output=output, pattern=pattern, encoding=encoding, timezone=timezone
     )
@@ -162,13 +171,16 @@ def logtail(
         zone=zone,
     )
     if print_:
-        return _print(wanted)
+        return _print(question, wanted, lang)
     account, _ = _account(question)
     machines = _machines(account, machine_group, machine_ip or [], user_defined or [])
+    changes = room.plan(account, wanted, machines)
+    for doubt in room.doubts(changes):
+        hint(doubt)
     return changing(
         "collect logtail",
         question,
-        room.plan(account, wanted, machines),
+        changes,
         lambda change: room.apply(account, wanted, machines, change),
         Consent(dry_run, yes),
         notes=room.notes(compiled, fields, zone),
@@ -195,9 +207,18 @@ def upload(
 ) -> int:
     """Send log files to the logstore, each event once: after Ctrl-C or a crash the same command goes on.
 
+    A log that grew is sent from where it ended, rotated or packed meanwhile, too.
+    The last event of a file may be written still. It is kept back until another
+    follows, or the file ends with a line break and was quiet for 2 s, or is an
+    hour old; a whole call or rating needs no line break. What is added to an
+    event that was sent goes as a line of its own.
+    A file that begins anew is a new log: send the rotated one too.
+
     llmops collect upload app.log --dry-run
     llmops collect upload logs/ --yes
     """
+    from llmops_cli.commands.hints import hint  # noqa: PLC0415 - not for `--help`
+    from llmops_cli.commands.outgoing import readings, sent  # noqa: PLC0415 - likewise
     from llmops_cli.provision.upload import Uploader  # noqa: PLC0415 - an SDK, for those who use it
 
     question = _question(
@@ -205,12 +226,12 @@ def upload(
     )
     account, fields = _account(question)
     uploader, consent = Uploader(account, fields, batch, settle), Consent(dry_run, yes)
-    read = _events(question, files)
+    read = readings(question, files, _pattern(question))
     uploader.check()
     try:
-        told = [_sent(uploader, name, events, dropped, consent) for name, events, dropped in read]
+        told = [sent(uploader, reading, log, question.zone, send=consent.given) for reading, log in read]
     except KeyboardInterrupt:
-        _say_how_to_go_on()
+        hint("the same command goes on where this one stopped")
         raise
     data = changes_data(
         [change for change, _ in told], applied=consent.given, notes=tuple(note for _, notes in told for note in notes)
@@ -222,15 +243,43 @@ def _question(profile: str | None, config_file: str | None, **given: Any) -> Que
     return Question.from_options(profile=profile, config_file=config_file, needs_source=False, **given)
 
 
+def _next(question: Question) -> tuple[str, ...]:
+    """Give the commands that come after `init`, for the same profile."""
+    from llmops_cli.commands.gather import source_options  # noqa: PLC0415 - not for `--help`
+
+    options = source_options(question)
+    return tuple(
+        f"{command} {options}".rstrip()
+        for command in ("llmops collect upload FILE", "llmops collect logtail --machine-ip IP")
+    )
+
+
 def _account(question: Question) -> tuple[Account, dict[str, str]]:
     """Give the logstore of the profile, and what its keys are called."""
+    from llmops_cli.commands.hints import hint  # noqa: PLC0415 - not for `--help`
     from llmops_cli.commands.service import log_service, required  # noqa: PLC0415 - an SDK, for those who use it
     from llmops_cli.provision.account import Account  # noqa: PLC0415 - likewise
 
     where = required(question.settings)
+    if (doubt := _elsewhere(where.endpoint or "", question.settings.region)) is not None:
+        hint(doubt)
     service = log_service(question.settings, question.timeout_s)
     fields = {str(name): key for name, key in where.fields.items()}
     return Account(service, where.project, where.logstore, question.timeout_s), fields
+
+
+def _elsewhere(endpoint: str, region: str) -> str | None:
+    """Say that an endpoint is of another region than the one that requests are signed for."""
+    host = _PUBLIC.search(endpoint)
+    if host is None or host["region"] == region:
+        return None
+    return f"sls.endpoint is in {host['region']}, but region is {region}: mend the one that is wrong in llmops.toml"
+
+
+_PUBLIC = re.compile(
+    r"(?:^|[./])(?P<region>[a-z]{2}-[a-z0-9-]+?)(?:-intranet|-internal|-share|-vpc)?\.log\.aliyuncs\.com"
+)
+"""Endpoints of Log Service: https://help.aliyun.com/zh/sls/developer-reference/endpoints."""
 
 
 def _pattern(question: Question) -> Pattern:
@@ -260,105 +309,42 @@ def _machines(account: Account, group: str | None, addresses: list[str], ids: li
             "give --machine-group NAME, --machine-ip IP or --user-defined ID; --print shows the configuration alone",
         )
     kind = "userdefined" if ids else "ip"
-    return Machines(group or f"llmops-{account.logstore}", kind, tuple(addresses or ids))
+    return Machines(group or f"llmops-{account.logstore}", kind, tuple(dict.fromkeys(addresses or ids)))
 
 
-def _print(wanted: dict[str, Any]) -> int:
+def _check_machines(group: str | None, addresses: list[str], ids: list[str]) -> None:
+    import ipaddress  # noqa: PLC0415 - not for `--help`
+
+    if any(not one.strip() for one in (*ids, *([] if group is None else [group]))):
+        raise UsageError("bad_value", "an option was given an empty value", "is a variable of the shell unset?")
+    for one in addresses:
+        try:
+            ipaddress.ip_address(one)
+        except ValueError:
+            hint = "give the address that the machine has in its own network, as 10.0.0.7"
+            raise UsageError("bad_value", f'--machine-ip: "{one[:60]}" is no IP address', hint) from None
+
+
+def _check_place(folder: str, file: str) -> None:
+    if not re.match(r"/|[A-Za-z]:[\\/]", folder):
+        what = f'--path: "{folder[:60]}" is no full path'
+        raise UsageError("bad_value", what, "Logtail knows no working directory: --path /var/log/app")
+    if not file or "/" in file:
+        what = f'--file: "{file[:60]}" is no name of a file'
+        raise UsageError("bad_value", what, "give the folder with --path, and here its file: --file '*.log'")
+
+
+def _print(question: Question, wanted: dict[str, Any], lang: str) -> int:
+    """Print the configuration, whole: bare or in a fence, so that it can be pasted, or in the envelope of JSON."""
+    from llmops_cli.report import Report  # noqa: PLC0415 - not for `--help`
     from llmops_cli.views import put  # noqa: PLC0415 - rich is for those who print
 
-    put(json.dumps(wanted, indent=2, ensure_ascii=False) + "\n", sys.stdout)
+    if question.output == "json":
+        report = Report("collect logtail", question.generated_at, data={"configuration": wanted}, notes=question.notes)
+        return question.emit(report, lang=lang)
+    text = json.dumps(wanted, indent=2, ensure_ascii=False)
+    if question.output == "markdown":
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+        text = f"{fence}json\n{text}\n{fence}"
+    put(f"{text}\n", sys.stdout)
     return 0
-
-
-Read = tuple[str, Iterator[LogLine], list[str]]
-"""A log's name, its events, and the lines before its first header as far as it was read."""
-
-
-def _events(question: Question, named: list[str]) -> Iterator[Read]:
-    """Open the files now, and give the events of each as they are asked for."""
-    from llmops_cli.calls.events import read_events  # noqa: PLC0415
-    from llmops_cli.sources.local.files import find  # noqa: PLC0415
-    from llmops_cli.sources.local.plain import open_plain  # noqa: PLC0415
-    from llmops_cli.sources.local.shelf import Shelf  # noqa: PLC0415
-    from llmops_cli.views.progress import progress  # noqa: PLC0415
-
-    pattern, shelf = _pattern(question), Shelf()
-    found, passed_over = find(named, question.encoding)
-    for one in passed_over:
-        _note(one)
-
-    def each() -> Iterator[Read]:
-        for file in found:
-            plain = open_plain(file, question.encoding, shelf)
-            dropped: list[str] = []
-            with progress(plain.name, plain.size - plain.start) as advance:
-                lines = _advancing(plain.lines(plain.start, plain.size), advance)
-                yield (
-                    plain.name,
-                    read_events(
-                        lines, pattern, pattern.time.zone_or(question.zone), file=plain.name, on_dropped=dropped.append
-                    ),
-                    dropped,
-                )
-
-    return each()
-
-
-_STEP_BYTES = 1 << 18
-
-
-def _advancing(lines: Iterator[str], advance: Callable[[int], None]) -> Iterator[str]:
-    """Give lines, and tell now and then how many bytes they were, roughly."""
-    size = 0
-    for line in lines:
-        yield line
-        size += len(line) + 1
-        if size >= _STEP_BYTES:
-            advance(size)
-            size = 0
-    advance(size)
-
-
-def _sent(
-    uploader: Uploader, name: str, events: Iterator[LogLine], dropped: list[str], consent: Consent
-) -> tuple[Change, tuple[Message, ...]]:
-    """Send a log, or count what would be sent, and tell it as a change."""
-    from llmops_cli.provision.plan import Change  # noqa: PLC0415
-
-    tally = uploader.send(events, name) if consent.given else uploader.count(events, name)
-    notes = [_summary(name, tally)]
-    if lost := sum(1 for line in dropped if line.strip()):
-        notes.append(Message("provision.upload_dropped", {"file": name, "count": lost}))
-    rollback = "there is none: logs go with the logstore's TTL; every batch can be found by __tag__:llmops_batch"
-    before = {"logs": tally.known} if tally.known or not tally.logs else None
-    change = Change.towards("upload", name, before, {"logs": tally.logs}, rollback)
-    return change, tuple(notes)
-
-
-def _summary(name: str, tally: Tally) -> Message:
-    if not tally.logs:
-        return Message("provision.upload_nothing", {"file": name})
-    return Message(
-        "provision.upload_sent",
-        {
-            "file": name,
-            "calls": tally.calls,
-            "feedback": tally.feedback,
-            "others": tally.logs - tally.calls - tally.feedback,
-            "known": tally.known or None,
-        },
-    )
-
-
-def _say_how_to_go_on() -> None:
-    from llmops_cli.views import put  # noqa: PLC0415
-    from llmops_cli.views.words import shown_hint  # noqa: PLC0415
-
-    put(shown_hint("the same command goes on where this one stopped"), sys.stderr)
-
-
-def _note(text: str) -> None:
-    from llmops_cli.views import put  # noqa: PLC0415
-    from llmops_cli.views.words import shown_hint  # noqa: PLC0415
-
-    put(shown_hint(text), sys.stderr)

@@ -45,6 +45,16 @@ log = ["logs/*.log"]                 # files, globs, directories; relative to th
 # water_level = { warning = 0.7, critical = 0.9 }
 # negative_rate = { warning = 0.05, critical = 0.15 }
 # min_calls = 20
+
+# [profiles.prod]                    # an application whose log is in Log Service; chosen with --profile prod
+# region = "cn-beijing"              # where the project is
+# [profiles.prod.sls]                # llmops collect init creates what is missing of it
+# project = "my-llm-app"
+# logstore = "model-calls"
+# endpoint = "cn-beijing.log.aliyuncs.com" # default: the public one of the region
+# fields = { model = "modelName" }   # where keys are called otherwise; message = "message" for raw lines of Logtail
+# [profiles.prod.credentials]        # default: the standard chain; llmops doctor shows which identity is used
+# cli_profile = "prod"               # a profile of ~/.aliyun/config.json
 """
 
 
@@ -155,7 +165,7 @@ def _answer(command: str, data: dict[str, Any], output: options.OutputName) -> i
 def _lines(data: dict[str, Any]) -> list[str]:
     """Return the answer as lines: what a person reads is a list of settings, not an envelope."""
     if "written" in data:
-        return [f"written: {data['file']}", "next: set log in it, then llmops status"]
+        return [f"written: {data['file']}", "next: set log in it (or sls, for Log Service), then llmops status"]
     if "searched" in data:
         return [data["file"] or "none found; looked for:", *(() if data["file"] else data["searched"])]
     pairs = [(f"{key} = {json.dumps(row['value'], ensure_ascii=False)}", row) for key, row in data["values"].items()]

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.alerts import exported, watched_of
+from llmops_cli.commands.alerts import account_of, exported, watched_of
 from llmops_cli.commands.changing import Consent, DryRun, Yes, changing
 from llmops_cli.commands.question import Question, asks
+from llmops_cli.errors import UsageError
 from llmops_cli.evidence import Span
 
 app = typer.Typer(no_args_is_help=True)
@@ -64,21 +65,30 @@ def export(
 
 @app.command()
 @asks
-def apply(question: Question, *, dry_run: DryRun = False, yes: Yes = False, lang: options.Lang = "en") -> int:
+def apply(
+    question: Question,
+    *,
+    to: Annotated[Literal["sls", "grafana", "sql"], typer.Option("--to", hidden=True, metavar="NAME")] = "sls",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    lang: options.Lang = "en",
+) -> int:
     """Create or update the dashboard of the profile's logstore; the diff is shown first.
 
     llmops dashboard apply --dry-run
     llmops dashboard apply --app shop --yes
     """
-    from llmops_cli.cloud.inflight import Deadline  # noqa: PLC0415 - not for `--help`
-    from llmops_cli.commands.service import log_service  # noqa: PLC0415 - likewise
-    from llmops_cli.provision import dashboard as provision  # noqa: PLC0415 - likewise
+    from llmops_cli.provision import dashboard as provision  # noqa: PLC0415 - not for `--help`
     from llmops_cli.provision.alerts import lacking_fields  # noqa: PLC0415 - likewise
 
-    watched = watched_of(question, lang)
-    service, deadline = log_service(question.settings, question.timeout_s), Deadline(question.timeout_s)
-    lacking = lacking_fields(service, watched.project, watched.logstore, watched.keys, deadline)
-    watched = replace(watched, lacking=lacking)
-    changes = provision.plan(service, watched, deadline)
-    send = provision.apply(service, watched, Deadline(question.timeout_s))
+    if to != "sls":
+        name, file = ("Grafana", "dashboard.json") if to == "grafana" else ("SQL", "charts.sql")
+        raise UsageError(
+            "not_applied",
+            f"apply is for Log Service; {name} takes a file",
+            f"llmops dashboard export --to {to} --out {file}",
+        )
+    watched, account = watched_of(question, lang), account_of(question)
+    watched = replace(watched, lacking=lacking_fields(account, watched.keys))
+    changes, send = provision.plan(account, watched)
     return changing("dashboard apply", question, changes, send, Consent(dry_run, yes), lang=lang)

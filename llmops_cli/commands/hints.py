@@ -115,10 +115,10 @@ def hint_when_nothing_matches(question: Question, source: CallSource, window: Wi
         if values:
             has.append(f"{name} {', '.join(values[:_NAMED])}{', …' if len(values) > _NAMED else ''}")
     if not has:
-        _hint("this window holds no call at all")
+        hint("this window holds no call at all")
         return
     why = "; ".join(gone) if gone else "each of these is in this window, but not together"
-    _hint(f"no call matches the filters: {why}{'' if why.endswith('?') else '.'} This window has {'; '.join(has)}")
+    hint(f"no call matches the filters: {why}{'' if why.endswith('?') else '.'} This window has {'; '.join(has)}")
 
 
 def _missing(name: str, value: str, values: Sequence[str], before: Collection[str]) -> str:
@@ -135,7 +135,7 @@ def hint_when_window_is_ignored(question: Question) -> None:
     given = {f"--{name.rstrip('_')}": getattr(question.asked, name) for name in ("since", "from_", "to", "baseline")}
     ignored = [name for name, value in given.items() if value not in (None, "previous")]
     if ignored:
-        _hint(f"recover verify watches from now on and ignores {', '.join(ignored)}")
+        hint(f"recover verify watches from now on and ignores {', '.join(ignored)}")
 
 
 def hint_when_zone_is_doubtful(question: Question, window: Window) -> None:
@@ -153,7 +153,7 @@ def hint_when_zone_is_doubtful(question: Question, window: Window) -> None:
     offset, age = min(((one, age) for one, age in younger.items() if age >= 0), key=lambda one: one[1])
     told = _offset_text(read_as)
     told = told if str(question.zone).endswith(told) else f"{question.zone} ({told})"
-    _hint(
+    hint(
         f"times were read as {told}; if the log was written a moment ago, --timezone is wrong: "
         f"{_offset_text(offset)} would make it {max(1, round(age / MINUTE_MS))} min old"
     )
@@ -180,10 +180,11 @@ def hint_when_headless(question: Question, source: CallSource) -> None:
     """Tell on stderr what to do about a log that no line of could be read."""
     if headless(source):
         given = "compare --pattern with" if question.pattern else "give --pattern as it stands in"
-        _hint(f"{given} the appender's pattern in logback.xml")
+        hint(f"{given} the appender's pattern in logback.xml")
 
 
-def _hint(text: str) -> None:
+def hint(text: str) -> None:
+    """Tell on stderr, on one line, safe to show."""
     from llmops_cli import views  # noqa: PLC0415 - rarely needed
     from llmops_cli.views.words import shown_hint  # noqa: PLC0415 - rarely needed
 

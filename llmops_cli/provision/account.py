@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from llmops_cli.cloud.inflight import Deadline
 from llmops_cli.cloud.refusals import Refusal
 from llmops_cli.cloud.sls import LogService
 from llmops_cli.errors import SourceError
+from llmops_cli.provision.plan import Change, same_where_wanted
 
 NO_PROJECT = ("ProjectNotExist", "ProjectNotExists")
 NO_LOGSTORE = ("LogStoreNotExist",)
@@ -50,8 +57,8 @@ class Account:
             raise
         return answer.get_body()
 
-    def change(self, send: Callable[[], Any], *, awaited: tuple[str, ...] = (), exists: tuple[str, ...] = ()) -> None:
-        """Send a change. Raises `SourceError`.
+    def change(self, send: Callable[[], Any], *, awaited: tuple[str, ...] = (), exists: tuple[str, ...] = ()) -> bool:
+        """Send a change; False where the answer is that it is there already. Raises `SourceError`.
 
         `awaited`: codes that mean that what was created a moment ago is not known everywhere yet; asked again until
         the deadline. `exists`: the codes of what is there already, which is no error: a retry of a request whose
@@ -63,12 +70,113 @@ class Account:
                 self.service.sent(send, self.project, self.logstore, deadline)
             except SourceError as error:
                 if _code(error) in exists:
-                    return
+                    return False
                 if _code(error) not in awaited or deadline.left < _LOOK_AGAIN_S:
                     raise
                 time.sleep(_LOOK_AGAIN_S)
             else:
-                return
+                return True
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A sort of object that a project keeps whole, by name: an alert, a dashboard.
+
+    `kind` is what `Change`, the SDK and `aliyunlog` call it, `noun` what the error codes do; `key` is where its JSON
+    has its name.
+    """
+
+    kind: str
+    noun: str
+    key: str
+
+    def held(self, account: Account, name: str) -> Mapping[str, Any] | None:
+        """Give an object as the service keeps it; None where there is none. Raises `SourceError`."""
+        get = getattr(account.sdk, f"get_{self.kind}")
+        try:
+            found: Mapping[str, Any] = account.read(lambda: get(account.project, name))
+        except SourceError as error:
+            cause = error.__cause__
+            if isinstance(cause, Refusal) and cause.status == 404 and not cause.code.startswith("Project"):
+                return None
+            raise
+        return found
+
+    def planned(
+        self,
+        account: Account,
+        wanted: Sequence[Mapping[str, Any]],
+        kept: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = lambda _held, wanted: wanted,
+    ) -> tuple[tuple[Change, ...], Callable[[Change], None]]:
+        """Compare what is there with what is wanted: give the changes, and the function that sends one of them.
+
+        `kept` takes over, from what is there into what is wanted, what its owner decides. What an update replaces is
+        written to a file first, from which its rollback takes it. Both functions raise `SourceError`.
+        """
+        before = {one[self.key]: self.held(account, one[self.key]) for one in wanted}
+        changes = []
+        for one in wanted:
+            held = before[one[self.key]]
+            changes.append(self._change(account, held, one if held is None else kept(held, one)))
+
+        def send(change: Change) -> None:
+            if (held := before[change.name]) is not None:
+                _keep(held, _way_back(account, change.name, held))
+            self._send(account, change)
+
+        return tuple(changes), send
+
+    def delete(self, account: Account, name: str) -> str:
+        """Give the command that deletes an object."""
+        return f"aliyunlog log delete_{self.kind} --project={shlex.quote(account.project)} --entity={shlex.quote(name)}"
+
+    def _change(self, account: Account, held: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> Change:
+        name = wanted[self.key]
+        if held is None:
+            return Change.towards(self.kind, name, None, wanted, self.delete(account, name))
+        detail = shlex.quote(f"file://{_way_back(account, name, held)}")
+        undo = f"aliyunlog log update_{self.kind} --project={shlex.quote(account.project)} --detail={detail}"
+        return Change.towards(self.kind, name, same_where_wanted(held, wanted), wanted, undo)
+
+    def _send(self, account: Account, change: Change) -> None:
+        send = getattr(account.sdk, f"{change.action}_{self.kind}")
+        body = json.dumps(change.after, ensure_ascii=False)  # as text: the SDK encodes a dict as Latin-1
+        if account.change(lambda: send(account.project, body), exists=(f"{self.noun}AlreadyExist",)):
+            return
+        # either the answer to our own request was lost, or somebody else was quicker
+        held = self.held(account, change.name)
+        if held is None or same_where_wanted(held, change.after) != change.after:
+            raise SourceError(
+                "made_meanwhile",
+                "somebody else made it a moment ago, and otherwise",
+                "run the command again: it shows what differs",
+            )
+
+
+def _way_back(account: Account, name: str, held: Mapping[str, Any]) -> Path:
+    """Name the file of an object as it was: what was there earlier has another file."""
+    from platformdirs import user_state_path  # noqa: PLC0415 - start-up: needed for an update only
+
+    told = json.dumps([account.service.endpoint, account.project, name, held], sort_keys=True)
+    return user_state_path("llmops") / "undo" / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.json"
+
+
+def _keep(held: Mapping[str, Any], path: Path) -> None:
+    """Write an object to its file, whole or not at all, for its owner alone; in ASCII, for tools of any locale."""
+    draft = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+            json.dump(held, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise SourceError(
+            "undo_unwritable",
+            f"cannot write {path}: {(error.strerror or str(error)).lower()}; it was left as it is",
+            "what an update replaces is kept there; free room, or set XDG_STATE_HOME to a folder of yours",
+        ) from error
 
 
 def _code(error: SourceError) -> str:

@@ -6,25 +6,23 @@ Service's charts is that of its console (version 2 of a chart: `queryOptionMap` 
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llmops_cli.cloud.inflight import Deadline
-from llmops_cli.cloud.sls import LogService
 from llmops_cli.evidence import DIMENSIONS, Filters, Limit, Message
 from llmops_cli.knowledge.alert_rules import core_models
 from llmops_cli.knowledge.sentences import sentence
-from llmops_cli.provision.alerts import Watched, existing, name_of, watched_limits
-from llmops_cli.provision.plan import Change, same_where_wanted
+from llmops_cli.provision.account import Account, Named
+from llmops_cli.provision.alerts import Watched, chosen, inert, name_of, plain
+from llmops_cli.provision.plan import Change
 from llmops_cli.queries import charts
 from llmops_cli.queries.dialect import Dialect
 from llmops_cli.queries.relation import Relation
 from llmops_cli.queries.statements import Statement
 
 Kind = Literal["stat", "line", "lines", "pie", "table"]
+_DASHBOARD = Named("dashboard", "Dashboard", "dashboardName")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,9 @@ def shown(watched: Watched, dialect: Dialect, *, clock: tuple[str, str] = ("(", 
     """Give every chart with its statement; `clock` stands around unix seconds."""
     kept = charts.core(core(watched.limits, watched.filters))
     values = {"time": clock[0], "end": clock[1], "at": "cast(0 as bigint)", "core": kept}
-    return tuple(Shown(chart, charts.written(chart.statement, dialect, **values)) for chart in board(watched.limits))
+    return tuple(
+        Shown(chart, inert(charts.written(chart.statement, dialect, **values))) for chart in board(watched.limits)
+    )
 
 
 def relation(watched: Watched) -> Relation:
@@ -112,8 +112,7 @@ def title(name: str, watched: Watched) -> str:
 
 def board_title(watched: Watched) -> str:
     """Give the title of the whole, with what it is narrowed to."""
-    chosen = [value for key in Filters.__slots__ for value in getattr(watched.filters, key)]
-    return f"{title('board', watched)}: {', '.join([watched.logstore, *chosen])}"
+    return f"{title('board', watched)}: {', '.join([plain(watched.logstore), *chosen(watched)])}"
 
 
 def dashboard(watched: Watched) -> dict[str, Any]:
@@ -204,30 +203,9 @@ def _axes(chart: Chart) -> dict[str, Any]:
     return {"name": "A", **named[chart.kind]}
 
 
-def plan(service: LogService, watched: Watched, deadline: Deadline) -> tuple[Change, ...]:
-    """Compare the dashboard that is there with the one wanted. Raises `SourceError`."""
-    wanted = dashboard(watched)
-    name = wanted["dashboardName"]
-    held = existing(
-        lambda: service.sdk.get_dashboard(watched.project, name), service, watched.project, watched.logstore, deadline
-    )
-    project = f"--project={shlex.quote(watched.project)}"
-    undo = f"aliyunlog log delete_dashboard {project} --entity={name}"
-    if held is not None:
-        undo = f"aliyunlog log update_dashboard {project} --detail={shlex.quote(json.dumps(held, ensure_ascii=False))}"
-    before = None if held is None else same_where_wanted(held, wanted)
-    return (Change.towards("dashboard", name, before, wanted, undo),)
+def plan(account: Account, watched: Watched) -> tuple[tuple[Change, ...], Callable[[Change], None]]:
+    """Compare the dashboard that is there with the one wanted; also give what sends it. Raises `SourceError`."""
+    return _DASHBOARD.planned(account, (dashboard(watched),))
 
 
-def apply(service: LogService, watched: Watched, deadline: Deadline) -> Callable[[Change], None]:
-    """Give the function that sends one change."""
-
-    def send(change: Change) -> None:
-        sent = service.sdk.create_dashboard if change.action == "create" else service.sdk.update_dashboard
-        body = json.dumps(change.after, ensure_ascii=False)
-        service.sent(lambda: sent(watched.project, body), watched.project, watched.logstore, deadline)
-
-    return send
-
-
-__all__ = ["Chart", "Shown", "apply", "board", "dashboard", "plan", "relation", "shown", "title", "watched_limits"]
+__all__ = ["Chart", "Shown", "board", "board_title", "dashboard", "plan", "relation", "shown", "title"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmops_cli.provision.alerts import Watched, name_of
+from llmops_cli.provision.alerts import PREFIX, Watched, digest
 from llmops_cli.provision.dashboard import Chart, Shown, board_title, relation, shown, title
 
 PLUGIN = "aliyun-log-service-datasource"
@@ -39,7 +39,7 @@ def grafana(watched: Watched) -> dict[str, Any]:
             {"name": "DS_SLS", "label": "Log Service", "type": "datasource", "pluginId": PLUGIN, "pluginName": PLUGIN}
         ],
         "__requires": [{"type": "datasource", "id": PLUGIN, "name": PLUGIN, "version": "2.30"}],
-        "uid": name_of("overview", watched)[:40],
+        "uid": f"{PREFIX}{digest(watched, logstore=True)[:32]}",
         "title": board_title(watched),
         "description": title("made_by", watched),
         "tags": ["llmops"],

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmops_cli.calls.keys import NUMBERS, PROSE, SHOWN, TEXTS
+
 SEPARATORS = (
     *(",", " ", "'", '"', ";", "=", "(", ")", "[", "]", "{", "}"),
     *("?", "@", "&", "<", ">", "/", ":", "\n", "\t", "\r"),
@@ -17,10 +19,8 @@ BATCH_TAG = "llmops_batch"
 """The tag of the logs that one request of `collect upload` wrote: by it a request without an answer is looked up."""
 BATCH_KEY = f"__tag__:{BATCH_TAG}"
 
-_NAMES = ("app", "module", "model", "workspace", "request_id", "error_code")
-_HEADER = ("level", "trace_id", "logger", "thread")
-_PROSE = ("error_message", "comment", "message")
-_NUMBERS = ("status_code", "duration_ms", "input_tokens", "output_tokens", "total_tokens")
+_RAW = ("level", "trace_id", "logger", "thread", "message")
+"""What a logstore of raw lines has: the header, and what follows it."""
 _WRITABLE = ("line", "keys", "log_reduce", "log_reduce_white_list", "log_reduce_black_list", "max_text_len")
 """What of an index can be set; the service answers more (its age, its version) than it takes."""
 
@@ -28,10 +28,9 @@ _WRITABLE = ("line", "keys", "log_reduce", "log_reduce_white_list", "log_reduce_
 def wanted_keys(fields: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Give the keys to index. `fields` maps canonical names to keys; with `message` the logstore holds raw lines."""
     raw = "message" in fields
-    texts = (*_HEADER, "message") if raw else (*_HEADER, *_NAMES, "rating", *_PROSE)
-    keys = {fields.get(name, name): _text(chinese=name in _PROSE) for name in texts}
+    keys = {fields.get(name, name): _text(chinese=name in PROSE) for name in (_RAW if raw else (*TEXTS, *SHOWN))}
     if not raw:
-        keys |= {fields.get(name, name): {"type": "long", "doc_value": True, "alias": ""} for name in _NUMBERS}
+        keys |= {fields.get(name, name): {"type": "long", "doc_value": True, "alias": ""} for name in NUMBERS}
     return keys | {BATCH_KEY: {**_text(), "token": []}}
 
 
@@ -42,8 +41,10 @@ def wanted_index(held: Mapping[str, Any] | None, fields: Mapping[str, str]) -> d
         return {"line": {"token": list(SEPARATORS), "caseSensitive": False, "chn": True}, "keys": keys}
     kept = dict(held.get("keys") or {})
     for key, setting in keys.items():
-        if not _serves(kept.get(key), setting):
+        if not _fits(kept.get(key), setting):
             kept[key] = setting
+        elif not kept[key].get("doc_value"):
+            kept[key] = {**kept[key], "doc_value": True}
     return {**settable(held), "keys": kept}
 
 
@@ -58,13 +59,14 @@ def wrong_types(held: Mapping[str, Any], fields: Mapping[str, str]) -> list[tupl
     return [
         (key, str(kept[key].get("type")), setting["type"])
         for key, setting in wanted_keys(fields).items()
-        if key in kept and kept[key].get("type") != setting["type"]
+        if key in kept and not _fits(kept[key], setting)
     ]
 
 
-def _serves(held: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
-    """Tell whether SQL can use a key as it is; how its words are cut is its owner's business."""
-    return held is not None and held.get("type") == wanted["type"] and bool(held.get("doc_value"))
+def _fits(held: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
+    """Tell whether a key is of a type that serves; how its words are cut is its owner's business."""
+    types = {"long", "double"} if wanted["type"] == "long" else {wanted["type"]}
+    return held is not None and held.get("type") in types
 
 
 def _text(*, chinese: bool = False) -> dict[str, Any]:

@@ -21,16 +21,29 @@ SHARDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What is wanted. `ttl`: days that logs are kept, None: as it is, 30 for a new logstore. `shards`: of a new one."""
+    """What is wanted. `ttl`: days that logs are kept, None: as it is, 30 for a new logstore.
+
+    `shards`: of a new logstore, None: 2. `region`: where the profile says that the project is.
+    """
 
     create_project: bool
     ttl: int | None
-    shards: int
+    shards: int | None
     fields: Mapping[str, str]
+    region: str
 
 
-def plan(account: Account, store: Store) -> tuple[tuple[Change, ...], tuple[Message, ...]]:
-    """Compare what is there with what is wanted; also give what a reader must know. Raises `SourceError`."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The changes; `notes` are for a reader of the answer, `doubts` say in English what is not changed or not right."""
+
+    changes: tuple[Change, ...]
+    notes: tuple[Message, ...]
+    doubts: tuple[str, ...]
+
+
+def plan(account: Account, store: Store) -> Plan:
+    """Compare what is there with what is wanted. Raises `SourceError`."""
     project, logstore = account.project, account.logstore
     held = account.read(lambda: account.sdk.get_project(project), *NO_PROJECT)
     changes = []
@@ -48,7 +61,8 @@ def plan(account: Account, store: Store) -> tuple[tuple[Change, ...], tuple[Mess
     there = kept is not None
     indexed = account.read(lambda: account.sdk.get_index_config(project, logstore), *NO_INDEX) if there else None
     changes.append(_index(project, logstore, indexed, store.fields))
-    return tuple(changes), _notes(indexed, changes[-1], store.fields)
+    doubts = (_elsewhere(project, held, store.region), _shards(logstore, kept, store.shards), _shorter(kept, store.ttl))
+    return Plan(tuple(changes), _notes(indexed, changes[-1], store.fields), tuple(filter(None, doubts)))
 
 
 def apply(account: Account, change: Change) -> None:
@@ -65,7 +79,7 @@ def _project(project: str, *, there: bool) -> Change:
 def _logstore(project: str, logstore: str, held: Mapping[str, object] | None, store: Store) -> Change:
     names = f"--project_name={shlex.quote(project)} --logstore_name={shlex.quote(logstore)}"
     if held is None:
-        wanted = {"ttl": store.ttl or TTL_DAYS, "shardCount": store.shards}
+        wanted = {"ttl": store.ttl or TTL_DAYS, "shardCount": store.shards or SHARDS}
         return Change.towards("logstore", logstore, None, wanted, f"aliyunlog log delete_logstore {names}")
     before = {"ttl": held.get("ttl")}
     undo = f"aliyunlog log update_logstore {names} --ttl={before['ttl']}"
@@ -82,6 +96,33 @@ def _index(project: str, logstore: str, held: Mapping[str, object] | None, field
     return Change.towards(
         "index", logstore, before, wanted, f"aliyunlog log update_index {names} --index_detail={detail}"
     )
+
+
+def _elsewhere(project: str, held: Mapping[str, object] | None, region: str) -> str:
+    """Say that the project is not in the profile's region; empty where it is."""
+    there = (held or {}).get("region")
+    if not there or there == region:
+        return ""
+    return f'project "{project}" is in {there}, but region is {region}: mend region or sls.endpoint in llmops.toml'
+
+
+def _shards(logstore: str, held: Mapping[str, object] | None, wanted: int | None) -> str:
+    """Say that a logstore keeps its shards where others were asked for; empty otherwise."""
+    count = (held or {}).get("shardCount")
+    if wanted is None or count in (None, wanted):
+        return ""
+    return (
+        f"logstore {logstore} has {count} shards and keeps them: --shards is for a new logstore; "
+        "more come by splitting (aliyunlog log split_shard), which its automatic splitting does under load"
+    )
+
+
+def _shorter(held: Mapping[str, object] | None, wanted: int | None) -> str:
+    """Say that a shorter life deletes logs; empty otherwise."""
+    days = (held or {}).get("ttl")
+    if wanted is None or not isinstance(days, int) or wanted >= days:
+        return ""
+    return f"--ttl {wanted} deletes the logs that are older than {wanted} days, and undo does not bring them back"
 
 
 def _notes(held: Mapping[str, object] | None, change: Change, fields: Mapping[str, str]) -> tuple[Message, ...]:

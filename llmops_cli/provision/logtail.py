@@ -7,28 +7,30 @@ Keys: https://help.aliyun.com/zh/sls/developer-reference/ (Logtail configuration
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from functools import partial
 from typing import Any
 
 from llmops_cli.calls.pattern import Pattern
 from llmops_cli.errors import UsageError
 from llmops_cli.evidence import Message
 from llmops_cli.provision.account import Account, Json
-from llmops_cli.provision.plan import Change, same_where_wanted
+from llmops_cli.provision.plan import Change
 
-_AS_BEFORE = "run the same command with the values of the diff's - lines"
 _FRACTION = re.compile(r"[.,:]?%[gfn].*")
 _ENCODINGS = {"utf-8": "utf8", "utf8": "utf8", "gbk": "gbk", "gb2312": "gbk", "gb18030": "gbk"}
 
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """Which machines collect: a group by name, with addresses (`ip`) or ids that machines give themselves."""
+    """Which machines collect: a group by name, with addresses (`ip`) or ids that machines give themselves.
+
+    `machines` are in the group, beside those that it has; `kind` is `ip` or `userdefined`.
+    """
 
     group: str
     kind: str
@@ -95,16 +97,12 @@ def time_format(pattern: Pattern) -> str:
 def plan(account: Account, wanted: Mapping[str, Any], machines: Machines) -> tuple[Change, ...]:
     """Compare configuration, machine group and their connection with what is there. Raises `SourceError`.
 
-    A group without machines is one that exists already. Raises `UsageError` when it does not.
+    Machines are added to a group, and what others set there stays. A group without machines is one that exists
+    already. Raises `UsageError` when it does not, or when its machines are of another kind.
     """
     sdk, project, name = account.sdk, account.project, wanted["configName"]
     held = account.read(lambda: sdk.get_logtail_config(project, name), "ConfigNotExist", "LogtailConfigNotExist")
-    names = f"--project_name={shlex.quote(project)}"
-    undo = f"aliyunlog log delete_logtail_config {names} --config_name={shlex.quote(name)}"
-    before = None if held is None else same_where_wanted(held, wanted)
-    if before is not None:
-        undo = _AS_BEFORE
-    changes = [Change.towards("logtail_config", name, before, wanted, undo)]
+    changes = [_configuration(project, held, wanted)]
     group = account.read(lambda: sdk.get_machine_group(project, machines.group), *_NO_GROUP)
     if machines.machines:
         changes.append(_group(project, group, machines))
@@ -118,30 +116,35 @@ def plan(account: Account, wanted: Mapping[str, Any], machines: Machines) -> tup
     if group is not None:
         body = account.read(lambda: sdk.get_machine_group_applied_configs(project, machines.group), *_NO_GROUP)
         applied = {"applied": True} if name in (body or {}).get("configs", ()) else None
-    undo = (
-        f"aliyunlog log remove_config_to_machine_group {names} --config_name={shlex.quote(name)} "
-        f"--group_name={shlex.quote(machines.group)}"
-    )
+    undo = _command("remove_config_to_machine_group", project, config_name=name, group_name=machines.group)
     changes.append(Change.towards("collection", f"{name} on {machines.group}", applied, {"applied": True}, undo))
     return tuple(changes)
 
 
 def apply(account: Account, wanted: Mapping[str, Any], machines: Machines, change: Change) -> None:
     """Make one change. Raises `SourceError`."""
-    sdk, project, name = account.sdk, account.project, wanted["configName"]
-    steps: dict[tuple[str, str], tuple[Callable[..., Any], tuple[Any, ...], tuple[str, ...]]] = {
-        ("logtail_config", "create"): (sdk.create_logtail_config, (_config(wanted),), ("ConfigAlreadyExist",)),
-        ("logtail_config", "update"): (sdk.update_logtail_config, (_config(wanted),), ()),
-        ("machine_group", "create"): (
-            sdk.create_machine_group,
-            (_machines(change),),
-            ("MachineGroupAlreadyExist", "GroupAlreadyExist"),
-        ),
-        ("machine_group", "update"): (sdk.update_machine_group, (_machines(change),), ()),
-        ("collection", "create"): (sdk.apply_config_to_machine_group, (name, machines.group), ()),
-    }
-    send, arguments, exists = steps[change.kind, change.action]
-    account.change(partial(send, project, *arguments), exists=exists)
+    sdk, project = account.sdk, account.project
+    if change.kind == "collection":
+        account.change(lambda: sdk.apply_config_to_machine_group(project, wanted["configName"], machines.group))
+        return
+    body = _config(change.after) if change.kind == "logtail_config" else _machines(change)
+    send, exists = {
+        ("logtail_config", "create"): (sdk.create_logtail_config, ("ConfigAlreadyExist",)),
+        ("logtail_config", "update"): (sdk.update_logtail_config, ()),
+        ("machine_group", "create"): (sdk.create_machine_group, ("MachineGroupAlreadyExist", "GroupAlreadyExist")),
+        ("machine_group", "update"): (sdk.update_machine_group, ()),
+    }[change.kind, change.action]
+    account.change(lambda: send(project, body), exists=exists)
+
+
+def doubts(changes: Sequence[Change]) -> tuple[str, ...]:
+    """Say in English what is not changed: a group keeps the machines that it has."""
+    return tuple(
+        f"machine group {one.name} keeps what it has ({len(one.before['machineList'])}), the new ones are added; "
+        "to take one out, run the undo command with the list that you want"
+        for one in changes
+        if one.kind == "machine_group" and one.action == "update" and one.before is not None
+    )
 
 
 def notes(pattern: Pattern, fields: Mapping[str, str], zone: tzinfo | None) -> tuple[Message, ...]:
@@ -160,20 +163,69 @@ def notes(pattern: Pattern, fields: Mapping[str, str], zone: tzinfo | None) -> t
 _NO_GROUP = ("MachineGroupNotExist", "GroupNotExist")
 
 
-def _group(project: str, held: Mapping[str, Any] | None, machines: Machines) -> Change:
-    wanted = {
-        "groupName": machines.group,
-        "groupType": "",
-        "groupAttribute": {},
-        "machineIdentifyType": machines.kind,
-        "machineList": list(machines.machines),
-    }
-    group = shlex.quote(machines.group)
-    undo = f"aliyunlog log delete_machine_group --project_name={shlex.quote(project)} --group_name={group}"
+_KINDS = {"ip": "by IP address", "userdefined": "by their own ids"}
+_NOT_SET = frozenset({"createTime", "lastModifyTime"})
+"""What the service adds to an object of its own."""
+_ZONE = ("adjustTimezone", "logTimezone")
+
+
+def _configuration(project: str, held: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> Change:
+    name = wanted["configName"]
     if held is None:
+        undo = _command("delete_logtail_config", project, config_name=name)
+        return Change.towards("logtail_config", name, None, wanted, undo)
+    before, after = _settable(held), _merged(_settable(held), wanted)
+    for key in _ZONE:
+        if key not in wanted["inputDetail"]:
+            after["inputDetail"].pop(key, None)
+    undo = _command("update_logtail_config", project, config_detail=json.dumps(before, ensure_ascii=False))
+    return Change.towards("logtail_config", name, before, after, undo)
+
+
+def _group(project: str, held: Mapping[str, Any] | None, machines: Machines) -> Change:
+    if held is None:
+        wanted = {
+            "groupName": machines.group,
+            "groupType": "",
+            "groupAttribute": {},
+            "machineIdentifyType": machines.kind,
+            "machineList": list(machines.machines),
+        }
+        undo = _command("delete_machine_group", project, group_name=machines.group)
         return Change.towards("machine_group", machines.group, None, wanted, undo)
-    undo = _AS_BEFORE
-    return Change.towards("machine_group", machines.group, same_where_wanted(held, wanted), wanted, undo)
+    if (kind := str(held.get("machineIdentifyType"))) != machines.kind:
+        option = "--user-defined ID" if kind == "userdefined" else "--machine-ip IP"
+        raise UsageError(
+            "machine_kind",
+            f'machine group "{machines.group}" knows its machines {_KINDS.get(kind, f"as {kind}")}, '
+            f"not {_KINDS[machines.kind]}: it keeps its kind",
+            f"add machines with {option}, or name another group with --machine-group NAME",
+        )
+    listed = list(held.get("machineList") or ())
+    before = {**_settable(held), "machineList": listed}
+    after = {**before, "machineList": [*listed, *(one for one in machines.machines if one not in listed)]}
+    undo = _command("update_machine_group", project, group_detail=json.dumps(before, ensure_ascii=False))
+    return Change.towards("machine_group", machines.group, before, after, undo)
+
+
+def _command(name: str, project: str, **options: str) -> str:
+    """Give a command of `aliyunlog`, Log Service's own command line (aliyun-log-cli)."""
+    given = {"project_name": project, **options}
+    return " ".join(("aliyunlog log", name, *(f"--{key}={shlex.quote(value)}" for key, value in given.items())))
+
+
+def _settable(held: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in held.items() if key not in _NOT_SET}
+
+
+def _merged(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what is held with what is wanted in it, at every depth: an update replaces the whole object."""
+    deep = {
+        key: _merged(held[key], value)
+        for key, value in wanted.items()
+        if isinstance(value, Mapping) and isinstance(held.get(key), Mapping)
+    }
+    return {**held, **wanted, **deep}
 
 
 def _config(wanted: Mapping[str, Any]) -> Json:

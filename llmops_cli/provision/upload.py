@@ -6,7 +6,11 @@ its answer is known, the file says that it is done. A batch whose answer never c
 killed, is looked up by its tag and sent again only when it is not found: Log Service finds new logs within some three
 seconds, and writes a batch whole or not at all.
 
-A log is known by its first event, not by its name: rotated, renamed or compressed it is the same log.
+A log is known by its first line with a header, not by its name: rotated, renamed or compressed it is the same log.
+
+An application may still write to the last event (a stack trace, line by line). So the last event goes only when whoever
+reads the log calls it whole; where it grew all the same after it was sent, what was added follows as a line of its own,
+with the event's header: nothing is lost, and no call counts twice.
 """
 
 from __future__ import annotations
@@ -14,11 +18,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
+import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from llmops_cli.calls.keys import PROSE
 from llmops_cli.calls.line import FEEDBACK_FIELDS, FIELDS
 from llmops_cli.cloud.inflight import Deadline
 from llmops_cli.cloud.refusals import Refusal, explained
@@ -37,6 +43,8 @@ SETTLE_S = 5.0
 _LOOK_AGAIN_S = 0.3
 _LONGEST_WAIT_S = 4.0
 _LAST_S = 1 << 32
+_ROTATION_S = 60
+"""How far the first event after a rotation may be older than the last before it: threads write at once."""
 _PER_LOG_BYTES = 200
 """What the names of a log's fields and its frame take."""
 _NOT_WRITTEN = frozenset(
@@ -49,13 +57,21 @@ Contents = list[tuple[str, str]]
 
 @dataclass(slots=True)
 class Tally:
-    """What a log holds, event by event. `known` of the `logs` were sent by an earlier run. Times are epoch ms."""
+    """What a log holds, event by event. `known` of the `logs` were sent by an earlier run. Times are epoch ms.
+
+    `batches`: requests that send the rest. `grew`: the last event that was sent before went on, and its new lines are
+    sent. `kept_back`: the last event is not whole yet, and neither sent nor counted. `former`: events that were sent of
+    another log from this file (it was rotated since), None where there was none.
+    """
 
     logs: int = 0
     calls: int = 0
     feedback: int = 0
     known: int = 0
     batches: int = 0
+    grew: bool = False
+    kept_back: bool = False
+    former: int | None = None
     first_ms: int | None = None
     last_ms: int | None = None
 
@@ -66,6 +82,19 @@ class Tally:
         self.feedback += event.feedback is not None
         self.first_ms = event.time_ms if self.first_ms is None else min(self.first_ms, event.time_ms)
         self.last_ms = event.time_ms if self.last_ms is None else max(self.last_ms, event.time_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A log to be sent: its events in their order, its name for the reader, its full path (empty: standard input).
+
+    `whole`: asked of the last event, tells whether nothing will be added to it.
+    """
+
+    events: Iterator[LogLine]
+    name: str
+    file: str = ""
+    whole: Callable[[LogLine], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,76 +121,78 @@ class Uploader:
                 "llmops collect init completes the index",
             )
 
-    def count(self, events: Iterator[LogLine], name: str) -> Tally:
+    def count(self, log: Log) -> Tally:
         """Count what would be sent, and send nothing. Raises `SourceError`."""
-        first = next(events, None)
-        if first is None:
-            return Tally()
-        tally = Tally()
-        with UploadState.of(self._target, _key(first), name) as state:
-            running = hashlib.sha256()
-            for event in itertools.chain([first], events):
-                tally.add(event)
-                _hash(running, event)
-                if tally.logs == state.logs:
-                    state.check(running.hexdigest())
-            tally.known = state.logs
-            state.check_length(tally.logs)
-        return tally
+        return self._opened(log, send=False)
 
-    def send(self, events: Iterator[LogLine], name: str) -> Tally:
-        """Send the events of a log that were not sent yet; `name` is for the reader. Raises `SourceError`."""
-        first = next(events, None)
-        if first is None:
-            return Tally()
-        with UploadState.of(self._target, _key(first), name) as state:
-            return self._send(itertools.chain([first], events), state)
+    def send(self, log: Log) -> Tally:
+        """Send the events of a log that were not sent yet. Raises `SourceError`."""
+        return self._opened(log, send=True)
 
     @property
     def _target(self) -> str:
         account = self.account
         return f"{account.service.endpoint}/{account.project}/{account.logstore}"
 
-    def _send(self, events: Iterable[LogLine], state: UploadState) -> Tally:
-        if state.doubt is not None:
-            if self._landed(state.doubt):
-                state.done(state.doubt)
-            else:
-                state.forget()
-        tally, running = Tally(known=state.logs), hashlib.sha256()
-        pending: list[tuple[int, Contents]] = []
-        size = 0
-        for event in events:
-            tally.add(event)
-            _hash(running, event)
-            if tally.logs <= tally.known:
-                if tally.logs == tally.known:
-                    state.check(running.hexdigest())
-                continue
-            contents = self._contents(event)
-            pending.append((event.time_ms, contents))
-            size += _PER_LOG_BYTES + sum(len(value) * 3 if not value.isascii() else len(value) for _, value in contents)
-            if len(pending) >= self.most or size >= MOST_BYTES:
-                self._deliver(pending, tally, running.hexdigest(), state)
-                pending, size = [], 0
-        state.check_length(tally.logs)
-        if pending:
-            self._deliver(pending, tally, running.hexdigest(), state)
+    def _opened(self, log: Log, *, send: bool) -> Tally:
+        first = next(log.events, None)
+        if first is None:
+            return Tally()
+        with UploadState.of(self._target, _key(first), log.name, log.file) as state:
+            former = state.former()
+            if former is not None:
+                _check_overlap(first, former)
+            if send and state.doubt is not None:
+                if self._landed(state.doubt):
+                    state.done(state.doubt)
+                else:
+                    state.forget()
+            tally = Tally(known=state.logs, former=former.logs if former else None)
+            self._walk(itertools.chain([first], log.events), log.whole, state, _Parcel(tally, send=send))
+            state.check_length(tally.logs)
         return tally
 
-    def _deliver(self, pending: list[tuple[int, Contents]], tally: Tally, digest: str, state: UploadState) -> None:
-        seconds = [time_ms // 1000 for time_ms, _ in pending]
-        batch = Batch(digest, len(pending), min(seconds), max(seconds))
+    def _walk(
+        self, events: Iterator[LogLine], whole: Callable[[LogLine], bool], state: UploadState, parcel: _Parcel
+    ) -> None:
+        """Go through a log: past what was sent, then batch by batch."""
+        tally, running, event = parcel.tally, hashlib.sha256(), None
+        for one, last in _looking_ahead(events):
+            new = tally.logs >= tally.known
+            if new and last and not whole(one):
+                tally.kept_back = True
+                break
+            event, before = one, running.copy() if tally.logs == tally.known - 1 else running
+            _hash(running, event)
+            tally.add(event)
+            if new:
+                parcel.add(event, self._contents(event))
+            elif tally.logs == tally.known and (rest := _grown(event, before, running, state)) is not None:
+                if last and not whole(one):
+                    tally.kept_back = True
+                    break
+                tally.grew = True
+                parcel.add(rest, self._contents(rest))
+            if len(parcel.logs) >= self.most or parcel.size >= MOST_BYTES:
+                self._deliver(parcel, running.hexdigest(), event, state)
+        if parcel.logs and event is not None:
+            self._deliver(parcel, running.hexdigest(), event, state)
+
+    def _deliver(self, parcel: _Parcel, digest: str, last: LogLine, state: UploadState) -> None:
+        seconds = [time_ms // 1000 for time_ms, _ in parcel.logs]
+        batch = Batch(digest, parcel.tally.logs - state.logs, min(seconds), max(seconds), len(last.message))
         if batch.from_s < 0 or batch.to_s >= _LAST_S:
             raise SourceError(
                 "upload_time",
                 f"{state.name} has events before 1970 or after 2105, and Log Service has no such times",
                 "mend --pattern, or take the lines of a clock that was not set out of a copy and send that",
             )
-        state.begin(batch)
-        self._put(batch, pending)
-        state.done(batch)
-        tally.batches += 1
+        if parcel.send:
+            state.begin(batch)
+            self._put(batch, parcel.logs)
+            state.done(batch)
+        parcel.tally.batches += 1
+        parcel.logs, parcel.size = [], 0
 
     def _put(self, batch: Batch, pending: list[tuple[int, Contents]]) -> None:
         account = self.account
@@ -234,19 +265,74 @@ class Uploader:
             values |= {name: getattr(said, name) for name in (FIELDS if event.call else FEEDBACK_FIELDS)}
         key: Callable[[str, str], str] = self.fields.get
         return [
-            (key(name, name), redact(str(value)) if name in _PROSE else str(value))
+            (key(name, name), redact(str(value)) if name in PROSE else str(value))
             for name, value in values.items()
             if value not in (None, "")
         ]
 
 
-_PROSE = frozenset({"message", "error_message", "comment"})
-"""Where a key or a token may be quoted."""
+@dataclass(slots=True)
+class _Parcel:
+    """The logs of the next batch, with what they weigh about, bytes; without `send` they are counted only."""
+
+    tally: Tally
+    send: bool
+    logs: list[tuple[int, Contents]] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, event: LogLine, contents: Contents) -> None:
+        """Put an event in."""
+        self.logs.append((event.time_ms, contents))
+        self.size += _PER_LOG_BYTES + sum(
+            len(value) * 3 if not value.isascii() else len(value) for _, value in contents
+        )
+
+
+def _looking_ahead(events: Iterator[LogLine]) -> Iterator[tuple[LogLine, bool]]:
+    """Give each event, and whether it is the last."""
+    held = next(events, None)
+    for event in events:
+        if held is not None:
+            yield held, False
+        held = event
+    if held is not None:
+        yield held, True
+
+
+def _grown(event: LogLine, before: hashlib._Hash, running: hashlib._Hash, state: UploadState) -> LogLine | None:
+    """Give what was added to the last event that was sent, as a line of its own; None where it is as it was.
+
+    `before` is the digest of all events in front of it, `running` with it. Raises `SourceError` for another log.
+    """
+    if running.hexdigest() == state.digest:
+        return None
+    if state.length is None:
+        raise state.changed()
+    _hash(before, replace(event, message=event.message[: state.length]))
+    if before.hexdigest() != state.digest:
+        raise state.changed()
+    rest = event.message[state.length :].strip("\n")
+    return replace(event, message=rest, call=None, feedback=None) if rest.strip() else None
+
+
+def _check_overlap(first: LogLine, former: UploadState) -> None:
+    """Make sure that a file which begins anew does not begin in the midst of what was sent. Raises `SourceError`."""
+    if first.time_ms // 1000 >= former.until_s - _ROTATION_S:
+        return
+    until = datetime.fromtimestamp(former.until_s, UTC).isoformat()
+    raise SourceError(
+        "upload_overlap",
+        f"{former.name} begins otherwise than when {former.logs:,} events of it were sent, and before the last of them "
+        f"({until}): they could be sent twice",
+        "was its beginning cut off, or is --pattern or --timezone another? Send its rotated files instead; "
+        f"if it is another log, to send all of it: rm {shlex.quote(str(former.path))}",
+    )
 
 
 def _key(event: LogLine) -> str:
+    """Give the digest of an event's first line: the rest may still be written."""
     running = hashlib.sha256()
-    _hash(running, event)
+    _hash(running, replace(event, message=event.message.partition("\n")[0]))
     return running.hexdigest()
 
 

@@ -59,7 +59,11 @@ class Desk:
     def run(self, *words: str, **environ: str) -> Ran:
         """Run `llmops` with these words to its end."""
         with self.start(*words, **environ) as process:
-            out, err = process.communicate(timeout=60)  # the SDK's own patience is twenty minutes
+            try:
+                out, err = process.communicate(timeout=60)  # the SDK's own patience is twenty minutes
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
         return Ran(process.returncode, out, err)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import shlex
 from collections import Counter
 
 import pytest
@@ -144,3 +145,39 @@ def test_what_is_missing_is_said_in_one_line(llmops, written, tmp_path, monkeypa
     empty = tmp_path / "short.log"
     empty.write_text(log.read_text().splitlines(keepends=True)[0])
     assert "shorter than a minute" in llmops("alerts", "test", "--log", empty).out
+
+
+def test_the_next_command_asks_for_the_same_calls(llmops, written, tmp_path, monkeypatch):
+    log = written("latency")
+    config = ("--config", log.with_suffix(".toml"))
+    words = ("--profile", "demo", "--model", "qwen-plus", "--app", "it's", "--app", "shop-assistant")
+    told = llmops("alerts", "test", *config, *words, "-o", "json").json()["data"]["firings"]
+    options = f"--config {log.with_suffix('.toml')} --profile demo"
+    for row in told:
+        filters = "--app 'it'\"'\"'s' --app shop-assistant --model qwen-plus"
+        assert row["command"] == f"llmops drill --by model {filters} {options}"
+    assert told
+    full = llmops("alerts", "test", *config, "--model", "qwen-plus", "--app", "shop-assistant", "--log", log)
+    assert "--app shop-assistant --model qwen-plus" in full.out
+
+
+def test_the_next_command_looks_at_an_alert_that_is_over(llmops, written, tmp_path):
+    lines = written("bad-key").read_text().splitlines(keepends=True)
+    mended = [line for line in lines if not (line[11:16] >= "14:24" and "InvalidApiKey" in line)]
+    log = tmp_path / "mended.log"
+    later = [line.replace("2025-07-09 10:", "2025-07-09 15:") for line in lines if line[11:13] == "10"]
+    log.write_text("".join(mended + [line for line in later if re.match(r"\d{4}", line)]))
+    config = ("--config", written("bad-key").with_suffix(".toml"), "--log", log)
+    fired = llmops("alerts", "test", *config, "-o", "json").json()["data"]["firings"]
+    (low,) = [row for row in fired if row["rule"] == "success-rate"]
+    assert low["ended_at"]
+    command = shlex.split(low["command"])
+    assert command[command.index("--from") + 1] < low["started_at"] < command[command.index("--to") + 1]
+    assert llmops(*command[1:], "-o", "json").json()["data"]["verdict"] == "critical"
+
+
+def test_a_filter_that_matches_nothing_is_told(llmops, written):
+    ran = llmops("alerts", "test", "--config", written("healthy").with_suffix(".toml"), "--app", "shop-asistant")
+    assert ran.code == 0
+    assert "no call matches the filters" in ran.err
+    assert "shop-assistant" in ran.err

@@ -104,6 +104,81 @@ def test_a_ttl_changes_only_when_it_is_given(cloud, here):
     assert changed(done) == {"logstore": "update", "index": "none"}
     assert "--ttl=7" in done.json()["data"]["changes"][0]["rollback"]
     assert cloud.projects["app"].logstores["calls"].settings["ttl"] == 14
+    assert not done.err
+    assert "deletes the logs that are older than 3 days" in here.run("collect", "init", "--ttl", "3", "--dry-run").err
+
+
+def test_what_init_does_not_change_is_said(cloud, here):
+    cloud.create("app", "calls", ttl=7)
+    assert here.run("collect", "init", "--yes", "--shards", "2").err == ""
+    ran = here.run("collect", "init", "--yes", "--shards", "5")
+    assert (ran.code, cloud.projects["app"].logstores["calls"].settings.get("shardCount", 2)) == (0, 2)
+    assert "calls has 2 shards and keeps them" in ran.err
+    assert "split_shard" in ran.err
+
+
+def test_the_next_commands_ask_the_same_profile_and_can_be_run(cloud, here):
+    here.profile(cloud)
+    (here.folder / "llmops.toml").rename(here.folder / "other.toml")
+    ran = here.run(
+        "collect", "init", "--create-project", "--yes", "-o", "json", "--profile", "prod", "--config", "other.toml"
+    )
+    (here.folder / "FILE").write_text("2025-07-09 15:00:00.001 WARN  [traceId:t] [a#b():1] [main] - x\n")
+    assert ran.json()["data"]["next"]
+    for command in ran.json()["data"]["next"]:
+        assert "--profile prod" in command
+        words = ("10.0.0.7" if word == "IP" else word for word in shlex.split(command)[1:])
+        done = here.run(*words, "--dry-run")
+        assert done.code == 0, done.err
+
+
+def test_an_endpoint_of_another_region_is_said(cloud, here):
+    config = here.folder / "llmops.toml"
+    config.write_text(config.read_text().replace('region = "cn-beijing"', 'region = "cn-hangzhou"'))
+    cloud.create("app")
+    ran = here.run("collect", "init", "--dry-run")
+    assert 'project "app" is in cn-beijing' in ran.err
+
+
+@pytest.mark.parametrize("host", ["cn-hangzhou.log", "app.cn-hangzhou-intranet.log", "https://cn-hangzhou-share.log"])
+def test_an_endpoint_of_another_region_than_the_profiles_is_said_before_anything_is_sent(tmp_path, host):
+    here = desk(tmp_path)
+    told = f'region = "cn-beijing"\n[profiles.p.sls]\nproject = "app"\nlogstore = "calls"\nendpoint = "{host}.aliyuncs.com"\n'
+    (here.folder / "llmops.toml").write_text(f'default_profile = "p"\n[profiles.p]\n{told}')
+    nowhere = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    ran = here.run("collect", "init", "--timeout", "1", **nowhere)
+    assert ran.code == 3
+    assert "sls.endpoint is in cn-hangzhou, but region is cn-beijing" in ran.err
+
+
+def test_the_template_of_config_init_has_a_profile_for_log_service(cloud, tmp_path):
+    here = desk(tmp_path / "new")
+    assert here.run("config", "init").code == 0
+    config = here.folder / "llmops.toml"
+    lines = config.read_text().splitlines()
+    begin = lines.index(next(one for one in lines if one.startswith("# [profiles.prod]")))
+    mine = [one.removeprefix("# ") for one in lines[begin:]]
+    mine = [f'endpoint = "{cloud.endpoint}"' if one.startswith("endpoint") else one for one in mine]
+    config.write_text("\n".join([*lines[:begin], *(one for one in mine if "cli_profile" not in one)]))
+    ran = here.run("collect", "init", "--create-project", "--yes", "--profile", "prod")
+    assert (ran.code, list(cloud.projects["my-llm-app"].logstores)) == (0, ["model-calls"])
+
+
+def test_a_number_that_is_indexed_as_double_serves_and_the_words_of_a_text_stay_its_owners(cloud, here):
+    double, text = {"type": "double", "doc_value": True}, {"type": "text", "token": ["-"], "chn": True}
+    cloud.create("app", "calls", index={"keys": {"duration_ms": double, "model": text}})
+    assert here.run("collect", "init", "--yes").code == 0
+    keys = cloud.projects["app"].logstores["calls"].index["keys"]
+    assert keys["duration_ms"] == double
+    assert keys["model"] == text | {"doc_value": True}
+
+
+def test_nothing_to_do_is_not_applied(cloud, here):
+    cloud.create("app")
+    assert here.run("collect", "init", "--yes", "-o", "json").json()["data"]["applied"] is True
+    for words in (("--yes",), (), ("--dry-run",)):
+        again = here.run("collect", "init", *words, "-o", "json")
+        assert (again.code, again.json()["data"]["applied"], again.json()["errors"]) == (0, False, [])
 
 
 def test_a_missing_project_is_one_line_that_says_which_option_creates_it(here):
@@ -247,7 +322,7 @@ def test_logtail_creates_configuration_and_group_and_connects_them(cloud, here):
     assert project.applied == {"llmops-calls": {"llmops-calls"}}
     assert set(changed(here.run(*words, "--yes", "-o", "json")).values()) == {"none"}
     moved = here.run("collect", "logtail", "--path", "/data", *words[2:4], "--yes", "-o", "json")
-    assert changed(moved) == {"logtail_config": "update", "machine_group": "update", "collection": "none"}
+    assert changed(moved) == {"logtail_config": "update", "machine_group": "none", "collection": "none"}
     assert project.configs["llmops-calls"]["inputDetail"]["logPath"] == "/data"
 
 
@@ -261,6 +336,92 @@ def test_an_existing_group_is_taken_as_it_is_and_a_missing_one_is_told(cloud, he
     assert here.run("collect", "logtail", "--machine-group", "shop", "--yes").code == 0
     assert cloud.projects["app"].machinegroups["shop"] == group
     assert cloud.projects["app"].applied == {"shop": {"llmops-calls"}}
+
+
+def group(cloud, kind, *machines):
+    """Put the group `shop` there, with a topic that somebody else gave it."""
+    cloud.create("app", "calls")
+    held = {
+        "groupName": "shop", "groupType": "", "groupAttribute": {"groupTopic": "theirs"},
+        "machineIdentifyType": kind, "machineList": list(machines), "createTime": 7,
+    }  # fmt: skip
+    cloud.projects["app"].machinegroups["shop"] = held
+    return held
+
+
+def test_machines_are_added_to_a_group_and_none_is_taken_out_of_it(cloud, here):
+    held = group(cloud, "ip", "10.0.0.1", "10.0.0.2")
+    words = ("collect", "logtail", "--machine-group", "shop", "--machine-ip", "10.0.0.2", "--machine-ip", "10.0.0.3")
+    shown = here.run(*words, "--dry-run")
+    assert "machine group shop keeps what it has (2)" in shown.err
+    ran = here.run(*words, "--yes", "-o", "json")
+    now = cloud.projects["app"].machinegroups["shop"]
+    assert now["machineList"] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    assert now["groupAttribute"] == {"groupTopic": "theirs"}
+    again = here.run(*words, "--yes", "-o", "json")
+    assert (set(changed(again).values()), again.err) == ({"none"}, "")
+    taken_back(cloud, here, ran)
+    now = cloud.projects["app"].machinegroups["shop"]
+    assert now == {key: held[key] for key in held if key != "createTime"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "said"),
+    [
+        ("userdefined", ("--machine-ip", "10.0.0.7"), "knows its machines by their own ids"),
+        ("ip", ("--user-defined", "shop-1"), "knows its machines by IP address"),
+    ],
+)
+def test_the_kind_of_a_group_is_not_changed(cloud, here, kind, words, said):
+    held = dict(group(cloud, kind, "x"))
+    ran = here.run("collect", "logtail", "--machine-group", "shop", *words, "--yes")
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert cloud.projects["app"].machinegroups["shop"] == held
+    assert not cloud.projects["app"].configs
+
+
+def test_what_others_set_in_the_configuration_stays_and_the_old_one_comes_back(cloud, here):
+    cloud.create("app", "calls")
+    words = ("collect", "logtail", "--machine-ip", "10.0.0.7", "--yes", "-o", "json")
+    assert here.run(*words, "--timezone", "Asia/Shanghai").code == 0
+    held = cloud.projects["app"].configs["llmops-calls"]
+    held["inputDetail"]["preserve"], held["createTime"] = True, 7
+    moved = here.run(*words, "--path", "/data", "--timezone", "Asia/Shanghai")
+    now = cloud.projects["app"].configs["llmops-calls"]["inputDetail"]
+    assert (now["logPath"], now["preserve"], now["logTimezone"]) == ("/data", True, "GMT+08:00")
+    taken_back(cloud, here, moved)
+    now = cloud.projects["app"].configs["llmops-calls"]["inputDetail"]
+    assert {key: now[key] for key in held["inputDetail"]} == held["inputDetail"]
+    assert here.run(*words).code == 0
+    assert "logTimezone" not in cloud.projects["app"].configs["llmops-calls"]["inputDetail"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("--machine-ip", one) for one in ("300.1.1.1", "foo", "10.0.0.7/24", "")),
+        ("--user-defined", ""),
+        ("--machine-group", " "),
+        ("--machine-ip", "10.0.0.7", "--path", "logs"),
+        ("--machine-ip", "10.0.0.7", "--file", "shop/*.log"),
+    ],
+)
+def test_a_value_that_can_never_work_is_told_before_anything_is_asked(cloud, here, words):
+    ran = here.run("collect", "logtail", *words, "--yes", "-o", "json")
+    assert (ran.code, ran.json()["errors"][0]["code"]) == (2, "bad_value")
+    assert ran.json()["errors"][0]["hint"]
+    assert not cloud.asked("/")
+
+
+def test_print_gives_the_envelope_of_every_verb(tmp_path):
+    ran = desk(tmp_path).run("collect", "logtail", "--print", "-o", "json")
+    told = ran.json()
+    assert (ran.code, told["command"], told["errors"]) == (0, "collect logtail", [])
+    bare = json.loads(desk(tmp_path).run("collect", "logtail", "--print").out)
+    assert told["data"]["configuration"] == bare
+    pasted = desk(tmp_path).run("collect", "logtail", "--print", "-o", "markdown").out
+    assert json.loads(pasted.removeprefix("```json\n").removesuffix("```\n")) == bare
 
 
 @pytest.mark.parametrize(

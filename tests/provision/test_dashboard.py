@@ -2,14 +2,9 @@
 
 import json
 import re
-import shlex
-import subprocess
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-from aliyun.log import LogClient
 
 from llmops_cli.evidence import Filters, Limit, Span, Thresholds
 from llmops_cli.provision.alerts import Watched
@@ -18,8 +13,7 @@ from llmops_cli.provision.dashboard import dashboard, shown
 from llmops_cli.provision.grafana import grafana
 from llmops_cli.queries import DUCKDB
 from llmops_cli.sources.local import LocalSource
-from tests.cloud import SlsCloud
-from tests.cloud.asking import KEY_ID, REGION, SECRET, desk
+from tests.cloud.asking import REGION, desk
 from tests.cloud.filled import index, logs
 
 END = datetime(2025, 7, 9, 14, 30, tzinfo=UTC)
@@ -35,17 +29,6 @@ SHAPES = pytest.mark.parametrize(
 WHOM = pytest.mark.parametrize("filters", [Filters(), Filters(app=("shop-assistant", "doc-qa"), model=("qwen-plus",))])
 
 
-@pytest.fixture
-def cloud():
-    with SlsCloud(keys={KEY_ID: SECRET}, region=REGION) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def here(tmp_path):
-    return desk(tmp_path)
-
-
 @pytest.fixture(scope="module")
 def log(tmp_path_factory):
     folder = tmp_path_factory.mktemp("charts")
@@ -57,9 +40,6 @@ def log(tmp_path_factory):
 def fill(cloud, log, keys, raw):
     cloud.create("app", "calls", index=index(names=None if raw else keys))
     cloud.put("app", "calls", list(logs(log, UTC, names=None if raw else keys, raw=raw)))
-    sdk = LogClient(cloud.endpoint, KEY_ID, SECRET, source="")
-    sdk._isRowIp = True
-    return sdk
 
 
 def watched(filters=Filters(), keys=(), lang="en"):
@@ -90,8 +70,9 @@ def plain(value):
 
 @SHAPES
 @WHOM
-def test_every_chart_runs_on_log_service_and_counts_what_the_log_holds(cloud, log, keys, raw, filters):
-    sdk, wanted = fill(cloud, log, keys, raw), watched(filters, keys)
+def test_every_chart_runs_on_log_service_and_counts_what_the_log_holds(cloud, sdk, log, *, keys, raw, filters):
+    fill(cloud, log, keys, raw)
+    wanted = watched(filters, keys)
     local = counted(log, wanted)
     assert all(local.values())
     charts = {one.chart.name: one.chart for one in shown(wanted, DUCKDB)}
@@ -109,8 +90,9 @@ def test_every_chart_runs_on_log_service_and_counts_what_the_log_holds(cloud, lo
 
 @SHAPES
 @WHOM
-def test_every_statement_for_bi_says_its_own_time_and_runs(cloud, log, keys, raw, filters):
-    sdk, wanted = fill(cloud, log, keys, raw), watched(filters, keys)
+def test_every_statement_for_bi_says_its_own_time_and_runs(cloud, sdk, log, *, keys, raw, filters):
+    fill(cloud, log, keys, raw)
+    wanted = watched(filters, keys)
     local = counted(log, wanted)
     text = sql(wanted, SPAN, END, "cn-beijing-intranet.log.aliyuncs.com")
     statements = [block.partition("\n")[2] for block in text.strip().split("\n\n")[1:]]
@@ -206,41 +188,11 @@ def test_exports_are_files_for_their_tools_and_need_no_account(cloud, here):
     assert (again.code, "--force" in again.err) == (2, True)
 
 
-def test_what_the_index_lacks_leaves_the_other_charts_alone(cloud, here, log):
+def test_what_the_index_lacks_leaves_the_other_charts_alone(cloud, here, sdk, log):
     cloud.create("app", "calls", index=index(without=("rating", "module")))
     cloud.put("app", "calls", list(logs(log, UTC)))
     here.profile(cloud)
     assert here.run("dashboard", "apply", "--yes").code == 0
-    sdk = LogClient(cloud.endpoint, KEY_ID, SECRET, source="")
-    sdk._isRowIp = True
     for chart in cloud.projects["app"].dashboards["llmops-calls-overview"]["charts"]:
         for asked in chart["search"].get("chartQueries", ()):
             sdk.get_log("app", "calls", *SECONDS, query=asked["query"])  # raises what Log Service refuses
-
-
-def aliyunlog(cloud, here, command):
-    """Run a rollback as it was printed, by the real command."""
-    words = shlex.split(command)
-    assert words[:2] == ["aliyunlog", "log"]
-    tool = [str(Path(sys.executable).with_name("aliyunlog")), *words[1:]]
-    options = [f"--access-id={KEY_ID}", f"--access-key={SECRET}", "--region-endpoint=http://sls.test"]
-    environ = {"PATH": "/usr/bin:/bin", "HOME": str(here.folder), "http_proxy": cloud.endpoint}
-    done = subprocess.run([*tool, *options], env=environ, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_rollbacks_that_are_printed_take_the_changes_back(cloud, here):
-    cloud.create("app", "calls", index=index())
-    here.profile(cloud)
-    words = ("dashboard", "apply", "--yes", "-o", "json")
-    made = here.run(*words).json()["data"]["changes"]
-    kept = cloud.projects["app"].dashboards
-    held = kept["llmops-calls-overview"]
-    kept["llmops-calls-overview"] = by_hand = {**held, "displayName": "it's by hand: 告警"}
-    (changed,) = [row for row in here.run(*words).json()["data"]["changes"] if row["action"] == "update"]
-    assert kept["llmops-calls-overview"]["displayName"] == held["displayName"]
-    aliyunlog(cloud, here, changed["rollback"])
-    assert kept["llmops-calls-overview"] == by_hand
-    for row in made:
-        aliyunlog(cloud, here, row["rollback"])
-    assert kept == {}

@@ -63,7 +63,27 @@ def lines(count):
 def write(here, count, name="app.log"):
     log = here.folder / name
     log.write_text("".join(f"{line}\n" for line in lines(count)), encoding="utf-8")
+    return quiet(log)
+
+
+def quiet(log, seconds=60):
+    """Let a log be one that nobody has written to for a while."""
+    os.utime(log, (time.time() - seconds,) * 2)
     return log
+
+
+def line(second, text):
+    return f"2025-07-09 15:00:{second:02}.001 WARN  [traceId:t{second}] [a#b():1] [main] - {text}\n"
+
+
+def append(log, text, seconds=60):
+    with log.open("a", encoding="utf-8") as file:
+        file.write(text)
+    return quiet(log, seconds)
+
+
+def messages(cloud):
+    return [log.fields["message"] for log in cloud.projects["app"].logstores["calls"].logs]
 
 
 def held(cloud):
@@ -98,9 +118,158 @@ def test_a_dry_run_says_how_much_of_which_file_and_sends_nothing(cloud, here):
     write(here, 500, "b.log").touch()
     asked = here.run("collect", "upload", "app.log", "--dry-run", "-o", "json")
     (row,) = asked.json()["data"]["changes"]
-    assert (asked.code, row["name"], row["action"], row["after"]) == (0, "app.log", "create", {"logs": 800})
+    assert (asked.code, row["name"], row["action"]) == (0, "app.log", "create")
+    assert (row["after"]["logs"], row["after"]["lines"], row["after"]["batches"]) == (800, 1000, 1)
+    assert asked.json()["data"]["applied"] is False
     assert here.run("collect", "upload", "app.log").code == 2
     assert not held(cloud)
+
+
+def test_a_preview_shows_when_the_log_begins_and_ends_with_the_offset(here):
+    write(here, 1000)
+    words = ("collect", "upload", "app.log", "--dry-run", "--batch", "300")
+    shown = here.run(*words, "--timezone", "Asia/Shanghai").out
+    assert '"first": "2025-07-09T14:00:00.000+08:00"' in shown
+    assert '"last": "2025-07-09T14:00:06.979+08:00"' in shown
+    assert '"batches": 3' in shown
+    assert '"first": "2025-07-09T14:00:00.000+00:00"' in here.run(*words, "--timezone", "UTC").out
+
+
+def test_a_last_event_in_the_future_makes_the_zone_doubtful(here):
+    at = (datetime.now(UTC) + timedelta(hours=3)).strftime("%Y-%m-%d %H:%M:%S.000")
+    quiet_log = here.folder / "app.log"
+    quiet_log.write_text(f"{at} WARN  [traceId:t] [a#b():1] [main] - x\n")
+    ran = here.run("collect", "upload", "app.log", "--dry-run", "--timezone", "UTC")
+    assert "is --timezone the one of the log?" in ran.err
+    assert not here.run("collect", "upload", "app.log", "--dry-run", "--timezone", "Asia/Shanghai").err
+
+
+def test_the_last_event_waits_until_another_follows_or_the_file_is_quiet(cloud, here):
+    log = here.folder / "app.log"
+    log.write_text(line(1, "one") + line(2, "failed"))
+    append(log, "\tat a", seconds=0)  # torn: the application has not written the line's end
+    first = upload(here, "app.log")
+    assert (first.code, messages(cloud)) == (0, ["one"])
+    assert "last event is kept back" in first.err
+    again = upload(here, "app.log", "-o", "json").json()["data"]
+    assert (again["applied"], again["changes"][0]["after"]["kept_back"]) == (False, 1)
+    append(log, ".b(C.java:1)\n" + line(3, "three"))
+    assert upload(here, "app.log").err == ""
+    assert messages(cloud) == ["one", "failed\n\tat a.b(C.java:1)", "three"]
+
+
+def test_a_torn_line_of_an_old_file_is_its_end(cloud, here):
+    log = here.folder / "app.log"
+    log.write_text(line(1, "one") + line(2, "two").rstrip("\n"))
+    assert "kept back" in upload(here, "app.log").err
+    assert upload(here, quiet(log, 4000).name).err == ""
+    assert messages(cloud) == ["one", "two"]
+
+
+def test_a_whole_call_needs_no_line_break(cloud, here):
+    call = CallFields("shop", "Chat", "qwen-plus", "llm-1", "r1", 500, 9, 0, 0, 0, "InternalError", "boom")
+    log = here.folder / "app.log"
+    log.write_text(line(1, "one") + line(2, format_call(call)).rstrip("\n"))
+    assert upload(here, "app.log").err == ""
+    assert messages_of(cloud, "request_id") == [None, "r1"]
+    torn = here.folder / "torn.log"
+    torn.write_text(line(3, "three") + line(4, format_call(call)).partition("InternalError")[0])
+    assert "kept back" in upload(here, "torn.log").err
+    assert messages_of(cloud, "message")[2:] == ["three"]
+
+
+def test_a_file_that_was_written_a_moment_ago_is_sent_whole(cloud, here):
+    log = here.folder / "app.log"
+    append(log, line(1, "one"), seconds=0)
+    assert upload(here, "app.log").err == ""
+    assert messages(cloud) == ["one"]
+
+
+@pytest.mark.parametrize("before", ["", line(1, "one")], ids=["first event", "later event"])
+def test_what_is_added_to_an_event_that_was_sent_follows_as_a_line_of_its_own(cloud, here, before):
+    log = here.folder / "app.log"
+    log.write_text(before + line(2, "failed\n\tat a"))
+    assert upload(here, quiet(log).name).code == 0
+    append(log, "\tat b\n\tat c\n")
+    ran = upload(here, "app.log")
+    assert (ran.code, messages(cloud)[-1]) == (0, "\tat b\n\tat c")
+    assert "its new lines go as a line of their own" in ran.err
+    assert upload(here, "app.log").out.startswith("Nothing to do")
+    append(log, line(3, "three"))
+    assert upload(here, "app.log").err == ""
+    whole = messages(cloud)
+    assert "\n".join(whole) == "\n".join(
+        [*(["one"] if before else []), "failed", "\tat a", "\tat b", "\tat c", "three"]
+    )
+    assert cloud.projects["app"].logstores["calls"].logs[-2].fields["trace_id"] == "t2"
+
+
+def test_a_call_whose_error_goes_on_counts_once(cloud, here):
+    call = CallFields("shop", "Chat", "qwen-plus", "llm-1", "r1", 500, 9, 0, 0, 0, "InternalError", "boom")
+    log = here.folder / "app.log"
+    log.write_text(line(1, format_call(call)))
+    upload(here, quiet(log).name)
+    append(log, "\tat a\n" + line(2, "two"))
+    assert upload(here, "app.log").code == 0
+    assert messages_of(cloud, "error_message") == ["boom", None, None]
+    assert messages_of(cloud, "message") == [None, "\tat a", "two"]
+
+
+def messages_of(cloud, key):
+    return [log.fields.get(key) for log in cloud.projects["app"].logstores["calls"].logs]
+
+
+def test_a_log_that_is_written_all_the_time_arrives_whole(cloud, here):
+    log = here.folder / "app.log"
+    log.touch()
+    written = []
+    with log.open("a", encoding="utf-8") as file:
+        for second in (1, 2):
+            text = f"step {second}\n\tat a\n\tat b"
+            whole = line(second, text)
+            for part in (whole[:30], whole[30:-5], whole[-5:]):
+                file.write(part)
+                file.flush()
+                assert upload(here, "app.log").code == 0
+            written.append(text)
+    assert upload(here, quiet(log).name).code == 0
+    assert messages(cloud) == written
+
+
+def test_a_rotated_file_is_told_and_its_rest_is_sent(cloud, here):
+    log = here.folder / "app.log"
+    log.write_text(line(1, "one") + line(2, "two"))
+    upload(here, quiet(log).name)
+    append(log, line(3, "three"))
+    log.rename(here.folder / "app.1.log")
+    log.write_text(line(4, "four"))
+    ran = upload(here, quiet(log).name)
+    assert "begins anew since 2 events of it were sent" in ran.err
+    assert upload(here, "app.log").err == ""
+    assert upload(here, "app.1.log").err == ""
+    assert sorted(messages(cloud)) == ["four", "one", "three", "two"]
+
+
+def test_a_file_whose_beginning_was_cut_off_is_not_sent_twice(cloud, here):
+    log = here.folder / "app.log"
+    log.write_text("2025-07-09 13:00:00.001 WARN  [traceId:t] [a#b():1] [main] - early\n" + line(1, "one"))
+    later = line(2, "two").replace("15:00", "16:00")
+    append(log, later)
+    upload(here, "app.log")
+    log.write_text(line(1, "one") + later)
+    ran = upload(here, quiet(log).name)
+    assert (ran.code, len(messages(cloud))) == (3, 3)
+    assert "they could be sent twice" in ran.err
+    assert f"rm {here.folder}/.local/state/llmops/uploads/" in ran.err
+
+
+def test_a_log_read_in_another_zone_is_not_sent_twice(cloud, here):
+    log = write(here, 100)
+    upload(here, "app.log")
+    ran = upload(here, "app.log", timezone="Asia/Shanghai")
+    assert ran.code == 3
+    assert "--timezone another" in ran.err
+    assert held(cloud) == expected(log)
 
 
 def test_a_log_that_grew_is_sent_from_where_it_ended(cloud, here):
@@ -108,7 +277,7 @@ def test_a_log_that_grew_is_sent_from_where_it_ended(cloud, here):
     upload(here, "app.log")
     with log.open("a", encoding="utf-8") as file:
         file.write("2025-07-09 15:00:00.001 WARN  [traceId:t] [a#b():1] [main] - one more\n")
-    log.rename(here.folder / "app.1.log")
+    quiet(log).rename(here.folder / "app.1.log")
     packed = here.folder / "app.1.log.gz"
     packed.write_bytes(gzip.compress((here.folder / "app.1.log").read_bytes()))
     ran = upload(here, packed.name)
@@ -268,13 +437,19 @@ def test_two_processes_do_not_send_the_same_log(cloud, here):
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "said"), [("gone.log", 3, "no such file"), ("empty.log", 0, "nothing to send")]
+    ("name", "code", "said"),
+    [
+        ("gone.log", 3, "no such file"),
+        ("none/gone.log", 3, "name the log file as FILE"),
+        ("empty.log", 0, "nothing to send"),
+    ],
 )
 def test_a_file_that_is_not_there_or_empty(here, name, code, said):
     (here.folder / "empty.log").touch()
     ran = upload(here, name)
     assert ran.code == code
     assert said in ran.out + ran.err
+    assert "--log" not in ran.err
 
 
 def test_a_file_that_vanishes_on_the_way_keeps_what_was_sent(cloud, here):
@@ -302,12 +477,42 @@ def test_without_the_index_of_the_batch_tag_nothing_is_sent(cloud, here):
 def test_what_was_sent_stands_in_a_private_file(here):
     write(here, 100)
     upload(here, "app.log")
+    folder = here.folder / ".local/state/llmops/uploads"
+    (state,) = folder.glob("*.json")
+    assert {stat.S_IMODE(one.stat().st_mode) for one in folder.iterdir()} == {0o600}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    state_text = state.read_text()
+    assert not [word for word in (SECRET, KEY_ID, "qwen", "traceId", str(here.folder)) if word in state_text]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"logs": -1, "digest": "", "doubt": null}', "\udcff"])
+def test_a_damaged_state_stops_before_anything_is_sent(cloud, here, content):
+    log = write(here, 100)
+    upload(here, "app.log")
     (state,) = (here.folder / ".local/state/llmops/uploads").glob("*.json")
-    assert stat.S_IMODE(state.stat().st_mode) == 0o600
-    state.write_text("{")
-    ran = upload(here, "app.log")
-    assert ran.code == 3
-    assert "cannot be read" in ran.err
+    state.write_text(content, errors="surrogateescape")
+    for words in (("--yes",), ("--dry-run",)):
+        ran = here.run("collect", "upload", "app.log", *words, "--timezone", "UTC")
+        assert (ran.code, ran.out) == (3, "")
+        assert "cannot be read" in ran.err
+    assert held(cloud) == expected(log)
+
+
+def test_a_full_disk_stops_before_anything_is_sent(cloud, here):
+    write(here, 100)
+    words = f"ulimit -f 0; exec {sys.executable} -m llmops_cli collect upload app.log --yes"
+    ran = subprocess.run(
+        ["bash", "-c", words],
+        cwd=here.folder,
+        env=here.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 3
+    assert "free room" in ran.stderr
+    assert not held(cloud)
 
 
 def test_a_hundred_thousand_lines_survive_ten_kills(cloud, here):
