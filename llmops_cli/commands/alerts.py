@@ -156,10 +156,7 @@ def apply(
     notes = []
     changes, send = provision.plan(account, watched)
     if action_policy is None and (policies := provision.kept_policies(changes)):
-        # prose for want of an id: see `sentence`
-        notes.append(
-            Message(f"alerts keep their action policy ({', '.join(policies)}); --action-policy ID sets another")
-        )
+        notes.append(Message("alert_test.policy_kept", {"policies": ", ".join(policies)}))
     rest, gone = provision.left_out(watched), provision.left_over(account, watched)
     notes += [Message("alert_test.left_out", {"rules": ", ".join(rest)})] if rest else []
     notes += [Message("alert_test.left_over")] if gone else []

@@ -25,7 +25,7 @@ SLS_AT = "cast(to_unixtime(date_trunc('minute', now())) * 1000 as bigint)"
 def written(statement: Statement, dialect: Dialect, **values: str) -> str:
     """Give the text of a statement of this module for an engine, on one line; `values` are its own placeholders."""
     own = {"log": dialect.relation(statement.reads), "ms": dialect.ms, "percentile": dialect.percentile}
-    one_line = " ".join(line.strip() for line in statement.sql.strip().splitlines())
+    one_line = " ".join(line.strip() for line in statement.sql.strip().split("\n"))
     return one_line.format(**{**own, "most": str(statement.most), **values})
 
 

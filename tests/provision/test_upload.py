@@ -105,7 +105,7 @@ def test_a_log_arrives_whole_with_its_milliseconds(cloud, here):
     log = write(here, 2000)
     ran = upload(here, "app.log", "--batch", "300")
     assert (ran.code, ran.err) == (0, "")
-    assert "1,000 calls, 200 ratings, 400 other lines" in ran.out
+    assert "calls 1,000, ratings 200, other lines 400" in ran.out
     assert held(cloud) == expected(log)
     assert len(cloud.asked(PUT)) == 6
     again = upload(here, "app.log")
@@ -281,7 +281,7 @@ def test_a_log_that_grew_is_sent_from_where_it_ended(cloud, here):
     packed = here.folder / "app.1.log.gz"
     packed.write_bytes(gzip.compress((here.folder / "app.1.log").read_bytes()))
     ran = upload(here, packed.name)
-    assert "800 logs of them sent before" in ran.out
+    assert "of these sent before 800" in ran.out
     assert held(cloud) == expected(here.folder / "app.1.log")
 
 
