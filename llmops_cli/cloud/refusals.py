@@ -27,6 +27,21 @@ _NOT_INDEXED = re.compile(
     r"key \(([^)]+)\) is not config as key value config|field:? ?'?\"?(\S+?)'?\"? is not indexed",
     re.IGNORECASE,
 )
+_CAUSES = (
+    (("resolve", "name or service not known"), "its name cannot be resolved"),
+    (("wrong_version_number", "record_layer_failure", "unknown_protocol"), "it speaks no TLS"),
+    (("certificate",), "its certificate is not accepted"),
+    (("timed out", "timeout"), "no answer in time"),
+    (("tunnel connection failed",), "it does not let the connection through"),
+    (("refused",), "connection refused"),
+    (("reset", "aborted", "disconnected"), "the connection was cut"),
+    (("ssl",), "no TLS connection could be made"),
+)
+"""What requests, urllib3 and OpenSSL say of a connection, in lower case, and its cause; the first that fits."""
+_LASTING = frozenset(cause for _, cause in _CAUSES[:3])
+"""What is no different a second later."""
+_LONGEST, _LONGEST_WORD = 300, 80
+"""Characters of what Log Service says, and of a name in it, that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +59,15 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a failure of this progr
 
     def __init__(self, code: str, message: str, status: int, request_id: str, headers: Mapping[str, str]) -> None:
         super().__init__(code, message)
-        self.code, self.message, self.status, self.request_id = code, message, status, request_id
+        self.code, self.message, self.status = shortened(code), message, status
+        self.request_id = shortened(request_id)
         self.headers = {name.lower(): value for name, value in headers.items()}
 
     @property
     def passes(self) -> bool:
         """Whether the same request may succeed a moment later."""
         if self.code == "LogRequestError" and self.status == 0:
-            return "resolve" not in self.message.lower()  # a name that does not exist now will not exist in a second
+            return _cause(self.message) not in _LASTING
         return self.status >= 500 or self.code in _AGAIN
 
     @property
@@ -60,12 +76,20 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a failure of this progr
         found = _COLUMN.search(self.message) or _NOT_INDEXED.search(self.message)
         return next((name for name in found.groups() if name), None) if found else None
 
-    def skew_s(self, now: datetime) -> float | None:
-        """Tell how far this machine's clock is ahead of the server's, seconds; None when the answer has no date."""
-        try:
-            return (now - parsedate_to_datetime(self.headers["date"])).total_seconds()
-        except (KeyError, ValueError, TypeError):
-            return None
+
+def skew_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Tell how far `now` is ahead of the time of an answer with these headers, seconds; None where they have none."""
+    sent = next((value for name, value in headers.items() if name.lower() == "date"), "")
+    try:
+        return (now - parsedate_to_datetime(sent)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+def shortened(text: object, most: int = _LONGEST_WORD) -> str:
+    """Give what another machine wrote as one line of at most so many characters."""
+    line = " ".join(str(text)[: most * 10].split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 class MissingFieldError(SourceError):
@@ -74,7 +98,7 @@ class MissingFieldError(SourceError):
     def __init__(self, key: str, place: Place, request_id: str) -> None:
         super().__init__(
             "sls_field",
-            f'the index of logstore "{place.logstore}" has no field "{key}" with statistics switched on',
+            f'the index of logstore "{place.logstore}" has no field "{shortened(key)}" with statistics switched on',
             "llmops collect init completes the index; fields in llmops.toml says where a key is called otherwise",
             request_id=request_id or None,
         )
@@ -90,16 +114,12 @@ def explained(refusal: Refusal, place: Place) -> SourceError:
 
 
 def _said(refusal: Refusal, place: Place) -> tuple[str, str, str]:
-    text = " ".join(refusal.message.split())[:300]
+    text = shortened(refusal.message, _LONGEST)
     told = _of_place(refusal, place, text) or _of_identity(refusal, place, text)
     if told is not None:
         return told
     if refusal.code == "LogRequestError" and refusal.status == 0:
-        return (
-            "sls_unreachable",
-            f"{place.endpoint} cannot be reached: {_network(text)}",
-            "check sls.endpoint in llmops.toml, the network and http_proxy",
-        )
+        return ("sls_unreachable", *_unreachable(refusal.message, place))
     if refusal.passes:
         return (
             "sls_unavailable",
@@ -149,7 +169,7 @@ def _of_identity(refusal: Refusal, place: Place, text: str) -> tuple[str, str, s
         return ("clock_skew", _skewed(refusal), "set this machine's clock (NTP): signatures hold for 15 minutes")
     if "denied by" in text.lower() or refusal.code in ("NoPermission", "Forbidden"):  # 401 as a rule, also 403
         named = _ACTION.search(text)
-        action = named[1] if named else "log:GetLogStoreLogs"
+        action = shortened(named[1]) if named else "log:GetLogStoreLogs"
         return (
             "no_permission",
             f'{who} may not do this in project "{place.project}": {text}',
@@ -165,23 +185,28 @@ def _of_identity(refusal: Refusal, place: Place, text: str) -> tuple[str, str, s
 
 
 def _skewed(refusal: Refusal) -> str:
-    skew = refusal.skew_s(datetime.now(UTC))
+    skew = skew_s(refusal.headers, datetime.now(UTC))
     if skew is None or abs(skew) < 60:
         return "Log Service refuses the time of the request: this machine's clock is wrong"
     return f"this machine's clock is {abs(skew) / 60:.0f} min {'ahead of' if skew > 0 else 'behind'} Log Service's"
 
 
-def _network(text: str) -> str:
-    """Reduce what requests says of a connection to its cause."""
-    lowered = text.lower()
-    if "resolve" in lowered or "name or service not known" in lowered:
-        return "its name cannot be resolved"
-    if "timed out" in lowered or "timeout" in lowered:
-        return "no answer in time"
-    if "refused" in lowered:
-        return "connection refused"
-    if "reset" in lowered or "aborted" in lowered or "disconnected" in lowered:
-        return "the connection was cut"
-    if "certificate" in lowered or "ssl" in lowered:
-        return "its certificate is not accepted"
-    return text
+def _unreachable(text: str, place: Place) -> tuple[str, str]:
+    """Reduce what requests says of a connection to its cause, with what to check."""
+    address = place.endpoint.rpartition("://")[2]
+    host = address.partition(":")[0]
+    text = text.replace(f"{place.project}.{host}", "").replace(host, "")  # which may be called anything
+    cause = _cause(text) or shortened(text, _LONGEST)
+    if "proxy" in text.lower():
+        hint = "check http_proxy, https_proxy and no_proxy, which name the proxy"
+        return f"{place.endpoint} cannot be reached through the proxy: {cause}", hint
+    hint = "check sls.endpoint in llmops.toml, the network and http_proxy"
+    if cause == "it speaks no TLS":
+        hint = f'without TLS it is sls.endpoint = "http://{address}" in llmops.toml'
+    return f"{place.endpoint} cannot be reached: {cause}", hint
+
+
+def _cause(text: str) -> str:
+    """Name the cause of what requests says; empty where it is another."""
+    said = text.lower()
+    return next((cause for signs, cause in _CAUSES if any(sign in said for sign in signs)), "")

@@ -17,7 +17,7 @@ from aliyun.log import LogException as _LogException
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from llmops_cli.cloud.credentials import Chain, Identity
-from llmops_cli.cloud.inflight import Deadline, OverdueError
+from llmops_cli.cloud.inflight import Deadline, InFlight, OverdueError, Pending
 from llmops_cli.cloud.refusals import Place, Refusal, explained
 from llmops_cli.errors import SourceError
 
@@ -36,24 +36,29 @@ _LogItem: Any = LogItem
 LogException: Any = _LogException
 
 
+Read = Callable[[Sequence[Mapping[str, str]]], Sequence[Any]]
+"""How rows are read, whose values all are text; it raises ValueError where they are no answer to what was asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a query answered: every value is text, and `null` stands for none.
+    """What a query answered, as it was read; unread, every value is text, and `null` stands for none.
 
     `complete`: all data was looked at; otherwise `looked_at` logs of it were, as far as Log Service says.
     """
 
-    rows: tuple[Mapping[str, str], ...]
+    rows: tuple[Any, ...]
     complete: bool = True
     looked_at: int | None = None
 
 
 class _IncompleteError(Exception):
-    """A query was answered from a part of the data."""
+    """A query was answered from a part of the data: `rows`, once they are read."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         super().__init__()
         self.body = body
+        self.rows = Rows(())
 
 
 class _Client(_LogClient):  # type: ignore[misc]
@@ -87,8 +92,8 @@ class LogService:
     """One endpoint of Log Service, asked with one identity. Safe to use from several threads."""
 
     def __init__(self, endpoint: str, region: str, credentials: Chain, *, timeout_s: float) -> None:
-        self.endpoint = endpoint
-        self._credentials = credentials
+        self.endpoint, self.region = endpoint, region
+        self._credentials, self._timeout_s = credentials, timeout_s
         address = endpoint if "://" in endpoint else f"https://{endpoint}"
         self.sdk = _Client(address, auth_version="v4", region=region, source="", credentials_provider=credentials)
         self.sdk.timeout = (min(5.0, timeout_s / 2), timeout_s / 2)  # so that one answer that never comes is not all
@@ -107,23 +112,28 @@ class LogService:
         line: int = 100,
         offset: int = 0,
         newest_first: bool = False,
+        read: Read = tuple,
     ) -> Rows:
         """Ask `search | select …`, or for a page of at most 100 logs, of `[from, to)` in unix seconds.
 
-        Asks again while the answer is incomplete and there is time, then gives what there is. Raises `SourceError`.
+        Asks again while the answer is incomplete, or is none, and there is time, then gives what there is. Raises
+        `SourceError`.
         """
 
-        def send() -> Any:
-            return self.sdk.get_log(
-                project, logstore, *seconds, query=text, size=line, offset=offset, reverse=newest_first
-            ).get_body()
+        def send() -> Rows:
+            try:
+                body = self.sdk.get_log(
+                    project, logstore, *seconds, query=text, size=line, offset=offset, reverse=newest_first
+                ).get_body()
+            except _IncompleteError as error:
+                error.rows = _rows(error.body, read, complete=False)
+                raise
+            return _rows(body, read, complete=True)
 
         try:
-            body, complete = self.sent(send, project, logstore, deadline), True
+            return self.sent(send, project, logstore, deadline)
         except _IncompleteError as error:
-            body, complete = error.body, False
-        rows, meta = (body.get("data"), body.get("meta") or {}) if isinstance(body, dict) else (body, {})
-        return Rows(tuple(rows or ()), complete, meta.get("processedRows"))
+            return error.rows
 
     def write(self, project: str, logstore: str, logs: Sequence[Log], tags: Sequence[tuple[str, str]]) -> None:
         """Write a batch of logs, once: whether it was written when no answer came is for the caller to find out.
@@ -132,11 +142,20 @@ class LogService:
         """
         items = [_item(*log) for log in logs]
         request = PutLogsRequest(project, logstore, "", "llmops", items, logtags=list(tags))
-        _answered(lambda: self.sdk.put_logs(request))
+        pending = InFlight().start(lambda: _answered(lambda: self.sdk.put_logs(request)))
+        try:
+            pending.result(Deadline(self._timeout_s))
+        except OverdueError:
+            raise Refusal("LogRequestError", "timed out", 0, "", {}) from None
 
     def sent(self, send: Callable[[], Answer], project: str, logstore: str, deadline: Deadline) -> Answer:
-        """Send a request until it succeeds, the deadline or `MOST_SENDS`. Raises `SourceError`, `_IncompleteError`."""
+        """Send a request until it succeeds, the deadline or `MOST_SENDS`. Raises `SourceError`, `_IncompleteError`.
 
+        In a thread of its own: an answer that drips outlives every timeout of a socket.
+        """
+        return self.awaited(InFlight().start(lambda: self._sent(send, project, logstore, deadline)), deadline)
+
+    def _sent(self, send: Callable[[], Answer], project: str, logstore: str, deadline: Deadline) -> Answer:
         def too_late(state: RetryCallState) -> bool:
             return state.upcoming_sleep >= deadline.left
 
@@ -165,7 +184,14 @@ class LogService:
             return Place(self.endpoint, project, logstore)
         return Place(self.endpoint, project, logstore, f"{identity.shown} (from {identity.source})")
 
-    def overdue(self, deadline: Deadline) -> SourceError:
+    def awaited(self, pending: Pending[Answer], deadline: Deadline) -> Answer:
+        """Wait for an answer until the deadline. Raises what the task raised, or `SourceError` when it is overdue."""
+        try:
+            return pending.result(deadline)
+        except OverdueError:
+            raise self._overdue(deadline) from None
+
+    def _overdue(self, deadline: Deadline) -> SourceError:
         """Say that no answer came in time."""
         return SourceError(
             "sls_overdue",
@@ -179,8 +205,21 @@ def _answered(send: Callable[[], Answer]) -> Answer:
     """Send, and tell an answer in pieces as what it is."""
     try:
         return send()
-    except (LogException, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (LogException, ValueError, LookupError, AttributeError, TypeError, RuntimeError) as error:
         raise Refusal("BadAnswer", f"not an answer of Log Service: {error}", 502, "", {}) from error
+
+
+def _rows(body: Mapping[str, Any], read: Read, *, complete: bool) -> Rows:
+    """Read the answer to a query. Raises ValueError where it has another shape, LookupError where it has no rows."""
+    rows, looked_at = body["data"], (body.get("meta") or {}).get("processedRows")
+    texts = {str, type(None)}
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and texts.issuperset(map(type, row.values())) for row in rows
+    ):
+        raise ValueError("rows of another shape")
+    if not isinstance(looked_at, int | None):
+        raise ValueError("a number of rows that is none")  # noqa: TRY004 - told as every other garbage is
+    return Rows(tuple(read(rows)), complete, looked_at)
 
 
 def _item(time_ms: int, contents: list[tuple[str, str]]) -> Any:
@@ -208,4 +247,4 @@ def _garbled(body: Any) -> str:
     return f"not an answer of Log Service: {' '.join(text.split())[:120]}"
 
 
-__all__ = ["MOST_ROWS", "LogService", "OverdueError", "Rows"]
+__all__ = ["MOST_ROWS", "LogService", "Rows"]

@@ -22,7 +22,7 @@ _OTHERS = ("prometheus", "cloudmonitor", "modelstudio", "arms", "traces")
 @app.command()
 @asks(check=True)
 def doctor(question: Question, lang: options.Lang = "en") -> int:
-    """Diagnosis every configured source, one line each, and say how to mend what is missing. Changes nothing.
+    """Check every configured source, one line each, and say how to mend what is missing. Changes nothing.
 
     llmops doctor --profile prod
     llmops doctor --log app.log --check

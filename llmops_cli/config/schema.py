@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -38,7 +38,10 @@ FieldName = Literal[
 ]
 """The canonical names that `sls.fields` can point elsewhere; `message` is the raw line."""
 
-_HOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?", re.ASCII)
+_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::\d{{1,5}})?", re.ASCII)
+_PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_LOGSTORE = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 _REGION = re.compile(r"[a-z]{2,}(?:-[a-z0-9]+)+", re.ASCII)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -66,8 +69,15 @@ def _encoding(value: str) -> str:
         raise ValueError(f"{error.message}; {error.hint}") from None
 
 
+def _parts(value: str) -> SplitResult:
+    parts = urlsplit(value)  # a ValueError of its own where brackets hold no address
+    if parts.port == 0:  # above 65535, likewise
+        raise ValueError("has the port 0, where nobody listens")
+    return parts
+
+
 def _endpoint(value: str) -> str:
-    parts = urlsplit(value if "://" in value else f"//{value}")
+    parts = _parts(value if "://" in value else f"//{value}")
     if parts.username or parts.password:
         raise ValueError("holds a user or password; credentials come from the standard Alibaba Cloud chain")
     if parts.scheme not in {"", "http", "https"} or not _HOST.fullmatch(parts.netloc):
@@ -78,12 +88,25 @@ def _endpoint(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    parts = urlsplit(value)
+    parts = _parts(value)
     if parts.username or parts.password:
         raise ValueError("holds a user or password; credentials come from the standard Alibaba Cloud chain")
     if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.netloc):
         raise ValueError("is not an http(s) address")
     return value.rstrip("/")
+
+
+def _project(value: str) -> str:
+    # It becomes a part of the host name that a signed request goes to.
+    if not _PROJECT.fullmatch(value):
+        raise ValueError("is not the name of a project: letters, digits and -, 63 at most")
+    return value
+
+
+def _logstore(value: str) -> str:
+    if not _LOGSTORE.fullmatch(value):
+        raise ValueError("is not the name of a logstore: letters, digits, - and _, 63 at most")
+    return value
 
 
 def _region(value: str) -> str:
@@ -132,8 +155,8 @@ class _Part(BaseModel):
 class SlsSettings(_Part):
     """Where the application's log stands in Log Service; `fields` maps canonical names to the logstore's keys."""
 
-    project: Text
-    logstore: Text
+    project: Annotated[Text, AfterValidator(_project)]
+    logstore: Annotated[Text, AfterValidator(_logstore)]
     endpoint: Endpoint | None = None
     fields: dict[FieldName, Text] = {}
 

@@ -115,8 +115,6 @@ class Relation(Dialect):
             return self._of_field(name)
         place = _PLACES[name]
         whole = "cardinality(x) = 12"
-        if name == "duration_ms":
-            return f"case when {whole} and try_cast(trim(x[7]) as bigint) >= 0 then try_cast(trim(x[7]) as bigint) end"
         return _typed(name, f"case when {whole} then trim(x[{place}]) end")
 
     def _of_raw_feedback(self, name: str) -> str:
@@ -132,15 +130,18 @@ MOST_CONDITIONS = 30
 
 
 def _typed(name: str, value: str) -> str:
-    """Read a value as its column: missing text is empty, missing tokens are 0, a status is 100 to 599."""
+    """Read a value as its column, as `calls.line` does: missing text is empty, missing tokens are 0.
+
+    A status is 100 to 599; any other number is not negative, and below 2^31: one that is not is none.
+    """
     if name == "rating":
         return f"case when lower({value}) in ('up', 'down') then lower({value}) end"
     if name in _TEXTS:
         return f"case when {value} is null or {value} = 'null' then '' else {value} end"
     number = f"try_cast({value} as bigint)"
-    if name in _TOKENS:
-        return f"coalesce({number}, 0)"
-    return f"case when {number} between 100 and 599 then {number} end" if name == "status_code" else number
+    least, most = (100, 599) if name == "status_code" else (0, 2**31 - 1)
+    otherwise = " else 0" if name in _TOKENS else ""
+    return f"case when {number} between {least} and {most} then {number}{otherwise} end"
 
 
 def _constant(name: str) -> str:

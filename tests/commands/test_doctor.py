@@ -4,24 +4,19 @@ import time
 
 import pytest
 
-from tests.cloud import SlsCloud, faults
-from tests.cloud.asking import KEY_ID, REGION, SECRET, desk
+from tests.cloud import faults
+from tests.cloud.asking import KEY_ID, REGION, SECRET
 from tests.cloud.filled import index
 
 CALL = {"app": "shop", "model": "qwen-plus", "duration_ms": 800, "status_code": 200}
 
 
 @pytest.fixture
-def cloud():
-    with SlsCloud(keys={KEY_ID: SECRET}, region=REGION) as cloud:
-        cloud.create("app", "calls", index=index())
-        cloud.put("app", "calls", [CALL])
-        yield cloud
-
-
-@pytest.fixture
-def here(tmp_path, cloud):
-    return desk(tmp_path).profile(cloud)
+def here(here, cloud):
+    """Give a desk whose profile names a logstore with a call of now."""
+    cloud.create("app", "calls", index=index())
+    cloud.put("app", "calls", [CALL])
+    return here.profile(cloud)
 
 
 def checks(ran):
@@ -69,7 +64,8 @@ def test_a_temporary_key_from_the_cli_is_told(here, cloud):
     "case",
     [
         ({"ALIBABA_CLOUD_ACCESS_KEY_ID": ""}, None, "identity", "no Alibaba Cloud credentials", "aliyun configure"),
-        ({"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another"}, None, "project", "refuses LTAI…ey01", "llmops doctor"),
+        ({"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another"}, None, "project", "refuses LTAI…ey01", "cli_profile"),
+        ({}, faults.Status(400, "Whatever", "no"), "project", "Whatever", "common-error-codes"),
         (
             {},
             faults.Status(401, "Unauthorized", "denied by sts or ram, action: log:GetProject, resource: acs:log:*"),
@@ -90,6 +86,7 @@ def test_who_may_not_ask_is_told_the_setting(here, cloud, case):
     assert check["state"] == "failed"
     assert said in check["detail"]
     assert fix in check["fix"]
+    assert "doctor" not in ran.out.replace('"command": "doctor"', "")
     assert here.run("doctor", "--check", **environ).code == 2
 
 
@@ -137,6 +134,18 @@ def test_an_old_log_and_a_wrong_clock_are_warnings(here, cloud):
     assert "NTP" in found["clock"]["fix"]
 
 
+def test_numbers_indexed_as_text_are_counted_all_the_same(here, cloud):
+    texts = index()
+    for name in ("duration_ms", "status_code", "total_tokens"):
+        texts["keys"][name] = texts["keys"]["app"]
+    cloud.create("app", "texts", index=texts)
+    cloud.put("app", "texts", [CALL | {"total_tokens": 15}, CALL | {"duration_ms": "fast"}])
+    here.profile(cloud, logstore="texts")
+    data = here.run("status", "-o", "json").json()["data"]
+    assert (data["calls"], data["failures"], data["tokens"]["total"]) == (1, 0, 15)
+    assert checks(here.run("doctor", "-o", "json"))["field:duration_ms"]["state"] == "warning"
+
+
 def test_log_files_are_looked_at_too(here, tmp_path):
     ran = here.run("doctor", "-o", "json", "--log", str(tmp_path / "gone.log"))
     assert checks(ran)["local"]["state"] == "failed"
@@ -148,3 +157,45 @@ def test_sources_that_are_configured_and_not_read_are_said(here):
     with (here.folder / "llmops.toml").open("a") as config:
         config.write('[profiles.prod.prometheus]\nurl = "http://127.0.0.1:9090"\n')
     assert checks(here.run("doctor", "-o", "json"))["prometheus"]["state"] == "unknown"
+
+
+def test_its_help_says_what_it_does(here):
+    assert "Check every configured source" in here.run("doctor", "--help").out
+
+
+def test_another_region_than_the_project_is_in_is_told(here, cloud):
+    cloud.region = "ap-southeast-1"
+    found = checks(here.run("doctor", "-o", "json"))
+    assert found["region"]["state"] == "warning"
+    assert "ap-southeast-1" in found["region"]["detail"]
+    assert 'region = "ap-southeast-1"' in found["region"]["fix"]
+    config = here.folder / "llmops.toml"
+    config.write_text(config.read_text().replace(REGION, "ap-southeast-1"))
+    assert "region" not in checks(here.run("doctor", "-o", "json"))
+
+
+def test_the_fix_of_a_field_mends_it(here, cloud):
+    amiss = index(without=("module", "rating"))
+    for name in ("model", "total_tokens"):
+        amiss["keys"][name] = {**amiss["keys"][name], "doc_value": False}
+    amiss["keys"]["duration_ms"] = amiss["keys"]["app"]
+    amiss["keys"]["workspace"] = {"type": "long", "doc_value": True}
+    cloud.create("app", "other", index=amiss)
+    cloud.put("app", "other", [CALL])
+    here.profile(cloud, logstore="other")
+    found = checks(here.run("doctor", "-o", "json"))
+    wrong = {name: check for name, check in found.items() if name.startswith("field:")}
+    names = ("module", "model", "workspace", "rating", "duration_ms", "total_tokens")
+    assert set(wrong) == {f"field:{name}" for name in names}
+    assert all(check["fix"].startswith("llmops collect init --yes ") for check in wrong.values())
+    assert here.run("collect", "init", "--yes").code == 0
+    assert checks(here.run("doctor", "-o", "json"))["field"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'{"keys": {"model": 7}}', b'{"keys": [], "line": 7}'])
+@pytest.mark.parametrize("path", ["^/$", "/calls$", "/index$", "/logs$"])
+def test_an_answer_of_another_shape_is_a_failed_check(here, cloud, path, body):
+    cloud.fail(faults.Body(body), path, times=None)
+    ran = here.run("doctor", "-o", "json", "--timeout", "1")
+    assert (ran.code, ran.err) == (0, "")
+    assert {"failed", "warning"} & {check["state"] for check in checks(ran).values()} or body.startswith(b"{")

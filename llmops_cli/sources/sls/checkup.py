@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from llmops_cli.cloud.inflight import Deadline, InFlight, OverdueError
+from llmops_cli.calls.keys import NUMBERS, TEXTS
+from llmops_cli.cloud.inflight import Deadline
+from llmops_cli.cloud.refusals import shortened, skew_s
 from llmops_cli.cloud.sls import LogService
 from llmops_cli.errors import SourceError
 from llmops_cli.evidence import DIMENSIONS, Diagnosis
+from llmops_cli.sources.sls.newest import RAW_SETTING, Newest, around, newest
 
-_NUMBERS = ("status_code", "duration_ms", "input_tokens", "output_tokens", "total_tokens")
-_TEXTS = (*DIMENSIONS, "trace_id", "level", "request_id", "error_code", "error_message", "rating")
 _OLD_S = 600
 """A log whose newest line is older than this is not written any more, or not shipped."""
-_LOOK_BACK_S = 7 * 86_400
 _MOST_SKEW_S = 60
 _SIGNED_FOR_S = 900
 """How long Log Service takes a signature, seconds: https://help.aliyun.com/zh/sls/developer-reference/request-signatures"""
+_FIXES = {
+    "credentials_refused": "mend that key and its secret where they come from, or name another identity: "
+    "credentials.cli_profile in llmops.toml",
+    "sls_refused": "the code is explained at https://help.aliyun.com/zh/sls/developer-reference/common-error-codes",
+}
+"""What to do where an error's own hint points to `doctor`."""
 
 
 class _Examination:
@@ -29,19 +34,18 @@ class _Examination:
         self.service, self.project, self.logstore = service, project, logstore
         self.deadline = Deadline(timeout_s)
         self.checks: list[Diagnosis] = []
-        self._in_flight = InFlight()
 
     def ask(self, name: str, send: Callable[[], Any]) -> Any:
         """Send a request; None, and a failed check, where it is refused."""
-        pending = self._in_flight.start(lambda: self.service.sent(send, self.project, self.logstore, self.deadline))
+        return self.answered(name, lambda: self.service.sent(send, self.project, self.logstore, self.deadline))
+
+    def answered(self, name: str, question: Callable[[], Any]) -> Any:
+        """Ask what sends by itself; likewise."""
         try:
-            return pending.result(self.deadline)
-        except OverdueError:
-            error = self.service.overdue(self.deadline)
-        except SourceError as refused:
-            error = refused
-        self.say(name, "failed", error.message, error.hint)
-        return None
+            return question()
+        except SourceError as error:
+            self.say(name, "failed", error.message, _FIXES.get(error.code, error.hint))
+            return None
 
     def say(self, name: str, state: Any, detail: str, fix: str = "") -> None:
         """Note what was found."""
@@ -67,6 +71,7 @@ def _look(looked: _Examination, fields: Mapping[str, str], now: datetime) -> Non
     if answer is None:
         return
     looked.say("project", "ok", f"{project} at {looked.service.endpoint}")
+    _region(looked, answer.get_region())
     _clock(looked, answer.get_all_headers(), now)
     answer = looked.ask("logstore", lambda: sdk.get_logstore(project, logstore))
     if answer is None:
@@ -78,69 +83,85 @@ def _look(looked: _Examination, fields: Mapping[str, str], now: datetime) -> Non
     keys = answer.get_index_config().to_json().get("keys") or {}
     looked.say("index", "ok", f"{len(keys)} fields")
     _fields(looked, keys, fields)
-    _newest(looked, now)
+    _newest(looked, fields, now)
+
+
+def _region(looked: _Examination, region: str | None) -> None:
+    """Say so where the project lies in another region than the profile says: limits and signatures are by region."""
+    if region and region != looked.service.region:
+        found = shortened(region)
+        detail = f"the project is in {found}, the profile in {looked.service.region}"
+        looked.say("region", "warning", detail, f'set region = "{found}" in the profile of llmops.toml')
 
 
 def _fields(looked: _Examination, keys: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> None:
     """Say of each field that is not as the statements need it; one line where all are."""
     raw = "message" in names
-    wanted = ("message",) if raw else (*_TEXTS, *_NUMBERS)
-    amiss = 0
-    for name in wanted:
-        key, amiss = names.get(name, name), amiss + 1
-        shown = name if key == name else f"{name} (key {key})"
-        setting = keys.get(key)
-        if setting is None:
-            looked.say(f"field:{name}", "warning", f"{shown} is not in the index", "llmops collect init adds it")
-        elif not setting.get("doc_value"):
-            fix = "llmops collect init switches it on; lines written before stay without"
-            looked.say(f"field:{name}", "warning", f"{shown} has no statistics (doc_value)", fix)
-        elif name in _NUMBERS and setting.get("type") not in ("long", "double"):
-            looked.say(
-                f"field:{name}", "warning", f"{shown} is {setting.get('type')}, not long: slower, and no range search",
-                "llmops collect init --yes changes the type",
-            )  # fmt: skip
-        else:
-            amiss -= 1
+    if not raw and "message" in keys and not {names.get(name, name) for name in (*DIMENSIONS, "duration_ms")} & {*keys}:
+        looked.say("field:message", "warning", "the index has no field of a call, but the raw message", RAW_SETTING)
+        return
+    wanted = ("message",) if raw else (*TEXTS, *NUMBERS)
+    amiss = [name for name in wanted if _amiss(looked, name, names.get(name, name), keys)]
     if not amiss:
         what = "the raw message" if raw else f"all {len(wanted)} fields"
         looked.say("field", "ok", f"{what} indexed, with statistics")
 
 
-def _newest(looked: _Examination, now: datetime) -> None:
-    to = int(now.timestamp()) + 1
-    answer = looked.ask(
-        "newest_log",
-        lambda: looked.service.sdk.get_log(
-            looked.project, looked.logstore, to - _LOOK_BACK_S, to, query="*", size=1, reverse=True
-        ).get_body(),
-    )
+def _amiss(looked: _Examination, name: str, key: str, keys: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Say what keeps SQL from using a field, and whether anything does."""
+    shown = name if key == name else f"{name} (key {key})"
+    setting = keys.get(key)
+    numeric = setting is not None and setting.get("type") in ("long", "double")
+    if setting is None:
+        detail, fix = "is not in the index", "adds it"
+    elif not setting.get("doc_value"):
+        detail, fix = "has no statistics (doc_value)", "switches them on; lines written before stay without"
+    elif name in NUMBERS and not numeric:
+        detail, fix = f"is {shortened(setting.get('type'))}, not long: slower, and no range search", "changes the type"
+    elif name not in NUMBERS and numeric:
+        detail, fix = f"is {setting['type']}, not text: SQL sees no value", "changes the type"
+    else:
+        return False
+    looked.say(f"field:{name}", "warning", f"{shown} {detail}", f"llmops collect init --yes {fix}")
+    return True
+
+
+def _newest(looked: _Examination, names: Mapping[str, str], now: datetime) -> None:
+    def read(rows: Sequence[Mapping[str, str]]) -> Sequence[Newest]:
+        return (newest(rows, lambda name: names.get(name, name)),)
+
+    def send() -> Any:
+        span = around(int(now.timestamp() * 1000))
+        return looked.service.query(
+            looked.project, looked.logstore, "*", span, looked.deadline, newest_first=True, read=read
+        )
+
+    answer = looked.answered("newest_log", send)
     if answer is None:
         return
-    rows = answer.get("data") or ()
-    if not rows:
+    [found] = answer.rows
+    age_s = 0 if found.log_ms is None else now.timestamp() - found.log_ms / 1000
+    if found.log_ms is None or age_s > _OLD_S:
         fix = "is the application writing, and Logtail running? llmops collect logtail, llmops collect upload FILE"
-        looked.say("newest_log", "warning", "no log in the last 7 days", fix)
-        return
-    age_s = now.timestamp() - int(rows[0]["__time__"])
-    at = datetime.fromtimestamp(int(rows[0]["__time__"]), UTC).isoformat()
-    if age_s > _OLD_S:
-        fix = "is the application writing, and Logtail running? llmops collect logtail prints its configuration"
-        looked.say("newest_log", "warning", f"{age_s / 60:,.0f} min old ({at})", fix)
+        looked.say("newest_log", "warning", found.said(now), fix)
+    elif age_s < -_MOST_SKEW_S:
+        fix = "is the time zone right in which its times are read (Logtail, collect upload --timezone)?"
+        looked.say("newest_log", "warning", found.said(now), fix)
     else:
-        looked.say("newest_log", "ok", f"{max(0, age_s):,.0f} s old")
+        looked.say("newest_log", "ok", found.said(now))
+    if found.only_raw and "message" not in names:
+        detail = 'the newest calls stand in the key "message", which is not read'
+        looked.say("field:message", "warning", detail, RAW_SETTING)
 
 
 def _clock(looked: _Examination, headers: Mapping[str, str], now: datetime) -> None:
-    dates = [value for name, value in headers.items() if name.lower() == "date"]
-    try:
-        skew_s = (now - parsedate_to_datetime(dates[0])).total_seconds()
-    except (IndexError, ValueError, TypeError):
+    ahead_s = skew_s(headers, now)
+    if ahead_s is None:
         looked.say("clock", "unknown", "the answer has no date")
         return
-    if abs(skew_s) <= _MOST_SKEW_S:
+    if abs(ahead_s) <= _MOST_SKEW_S:
         looked.say("clock", "ok", "agrees with Log Service's")
         return
-    way = "ahead of" if skew_s > 0 else "behind"
-    detail = f"{abs(skew_s):,.0f} s {way} Log Service's; signatures hold for {_SIGNED_FOR_S} s"
+    way = "ahead of" if ahead_s > 0 else "behind"
+    detail = f"{abs(ahead_s):,.0f} s {way} Log Service's; signatures hold for {_SIGNED_FOR_S} s"
     looked.say("clock", "warning", detail, "set this machine's clock (NTP)")

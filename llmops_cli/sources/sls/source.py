@@ -13,6 +13,7 @@ from llmops_cli.cloud.refusals import MissingFieldError
 from llmops_cli.cloud.sls import LogService, Rows
 from llmops_cli.errors import SourceError, UsageError
 from llmops_cli.evidence import (
+    DIMENSIONS,
     Arrival,
     CallRecord,
     Filters,
@@ -42,6 +43,7 @@ from llmops_cli.queries import (
 from llmops_cli.queries.relation import Relation, quoted
 from llmops_cli.queries.statements import COLUMNS
 from llmops_cli.sources import Refused, TraceLines
+from llmops_cli.sources.sls.newest import RAW_SETTING, around, newest
 from llmops_cli.sources.sls.rows import log_line, rows_of
 
 
@@ -63,6 +65,7 @@ _MOST_MATCHES = 20
 _PREFIX = re.compile(rf"[0-9A-Za-z][0-9A-Za-z_.-]{{{_LEAST_PREFIX - 1},}}", re.ASCII)
 """What "begins with" can be said of in search words: another character may end the word, and too few find too many."""
 _DAY_S = 86_400
+_MINUTE_MS = 60_000
 _GAPS, _LEAST_GAP_MS = 20, 60_000
 """A log whose first call comes later than so many usual gaps, and a minute, into what was read begins there."""
 
@@ -92,6 +95,7 @@ class SlsSource:
         self._in_flight = InFlight()
         self._doubts: list[str] = []
         self._remarks: list[str] = []
+        self._newest = ""
 
     def __enter__(self) -> Self:
         return self
@@ -130,10 +134,11 @@ class SlsSource:
         oldest = _begins_ms(rows[CELLS.name], min(span.start_ms for span in spans.values()))
         if oldest is not None and "before" in spans and oldest >= spans["before"].end_ms:
             del spans["before"]
-        return replace(
+        observation = replace(
             answers.observation(rows, window, filters, spans, oldest_ms=oldest),
             newest_call_ms=max((last for _, last in seen), default=None),
         )
+        return observation if brief or observation.now.calls else self._with_newest(observation)
 
     def slices(self, window: Window, filters: Filters, by: Sequence[str]) -> tuple[Slice, ...]:
         """Count per combination of the values of `by`; see `CallSource`."""
@@ -182,8 +187,35 @@ class SlsSource:
     def states(self) -> tuple[SourceState, ...]:
         """Say how far the answers so far can be trusted."""
         where = f"{self._project}/{self._logstore}"
-        detail = "; ".join([where, *dict.fromkeys((*self._doubts, *self._remarks))])
+        detail = "; ".join([where, *dict.fromkeys((*filter(None, [self._newest]), *self._doubts, *self._remarks))])
         return (SourceState(self.name, "partial" if self._doubts else "ok", detail),)
+
+    def _with_newest(self, observation: Observation) -> Observation:
+        """Say of a window without a call how old the newest log is: the one question more that tells why."""
+        span, deadline = around(self._now_ms), Deadline(self._timeout_s)
+        try:
+            answer = self._page(
+                "*", span, deadline, read=lambda rows: (newest(rows, self._relation.name),), newest_first=True
+            )
+        except SourceError as error:
+            self._newest = f"newest log: {error.message}"
+            return observation
+        [found] = answer.rows
+        window = observation.window
+        said = found.said(window.at(self._now_ms))
+        self._newest = said if found.log_ms is None else f"newest log {said}"
+        if found.log_ms is None:
+            return observation
+        if found.log_ms > self._now_ms + _MINUTE_MS:
+            self._newest += ": is the time zone right in which its times are read?"
+        if found.only_raw and not self._relation.raw:
+            self._doubts.append(f'calls stand in the key "message", which is not read: {RAW_SETTING}')
+        known = [ms for ms in (observation.newest_call_ms, found.call_ms) if ms is not None]
+        return replace(
+            observation,
+            newest_call_ms=max(known, default=None),
+            window=replace(window, log_ends_ms=min(found.log_ms, self._now_ms)),
+        )
 
     def _asked(
         self,
@@ -215,18 +247,32 @@ class SlsSource:
                 break
             lacking = self._relation.lacking | set(missing.values()) | self._not_indexed(asked.deadline)
             self._relation = replace(self._relation, lacking=lacking)
+            self._refuse_no_calls(lacking)
         unknown = self._relation.knows_not({name for one in statements for name in one.reads})
         self._remarks += [f"not in the index, so not known: {text}" for text in unknown]
         return found
 
+    def _refuse_no_calls(self, lacking: frozenset[str]) -> None:
+        """Refuse to count the lines of a logstore that has no field of a call: each of them would be one."""
+        if self._relation.raw or not lacking >= {*DIMENSIONS, "duration_ms"}:
+            return
+        raise SourceError(
+            "sls_fields",
+            f'the index of logstore "{self._logstore}" has no field of a call: neither duration_ms nor app, module, '
+            "model or workspace",
+            "llmops collect init --yes completes the index"
+            if "message" in lacking
+            else f"where it holds the raw message, {RAW_SETTING}",
+        )
+
     def _not_indexed(self, deadline: Deadline) -> set[str]:
         """Name the fields that the index lacks; nothing where it may not be read: statements then tell one by one."""
         ask = partial(self._service.sdk.get_index_config, self._project, self._logstore)
-        pending = self._in_flight.start(lambda: self._service.sent(ask, self._project, self._logstore, deadline))
         try:
-            keys = self._service.awaited(pending, deadline).get_index_config().to_json().get("keys") or {}
+            answer = self._service.sent(ask, self._project, self._logstore, deadline)
         except SourceError:
             return set()
+        keys = answer.get_index_config().to_json().get("keys") or {}
         return {name for name in _FIELDS if not keys.get(self._relation.name(name), {}).get("doc_value")}
 
     def _send(self, statement: Statement, asked: _Asked) -> Pending[Rows]:
@@ -276,16 +322,20 @@ class SlsSource:
                 lambda line: line.call is not None and line.call.request_id == wanted and bool(line.trace_id),
             )
             ids = sorted({line.trace_id for line in called})
-        if len(ids) == 1:
+        if len(ids) == 1 and ids != [wanted]:
             return self._found(ids[0], seconds)
         return TraceLines(wanted, (), tuple(ids)[:_MOST_MATCHES])
 
     def _lines(self, search: str, seconds: tuple[int, int], kept: Callable[[LogLine], bool]) -> list[LogLine]:
         """Read the logs that a search finds, page by page, in the order of their time."""
-        deadline = Deadline(self._timeout_s)
+        deadline, store = Deadline(self._timeout_s), f"{self._project}/{self._logstore}"
         lines: list[LogLine] = []
+
+        def read(rows: Sequence[Mapping[str, str]]) -> list[LogLine]:
+            return [log_line(row, self._relation.name, store) for row in rows]
+
         for page in range(_MOST_PAGES):
-            answer = self._page(search, seconds, deadline, offset=page * _PAGE)
+            answer = self._page(search, seconds, deadline, read=read, offset=page * _PAGE)
             self._doubt_coverage("trace", answer)
             lines += [line for line in answer.rows if kept(line)]
             if len(answer.rows) < _PAGE:
@@ -294,19 +344,9 @@ class SlsSource:
             self._doubts.append(f"trace: only the first {_PAGE * _MOST_PAGES:,} logs were read")
         return sorted(lines, key=lambda line: line.time_ms)
 
-    def _page(self, search: str, seconds: tuple[int, int], deadline: Deadline, **which: Any) -> Rows:
+    def _page(self, search: str, seconds: tuple[int, int], deadline: Deadline, **how: Any) -> Rows:
         """Read a page of the logs that a search finds."""
-        store = f"{self._project}/{self._logstore}"
-
-        def read(rows: Sequence[Mapping[str, str]]) -> list[LogLine]:
-            return [log_line(row, self._relation.name, store) for row in rows]
-
-        pending = self._in_flight.start(
-            lambda: self._service.query(
-                self._project, self._logstore, search, seconds, deadline, line=_PAGE, read=read, **which
-            )
-        )
-        return self._service.awaited(pending, deadline)
+        return self._service.query(self._project, self._logstore, search, seconds, deadline, line=_PAGE, **how)
 
 
 _FIELDS = (*COLUMNS, "message")
