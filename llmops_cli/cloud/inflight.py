@@ -36,9 +36,10 @@ class OverdueError(Exception):
 
 
 class Pending(Generic[Answer]):
-    """An answer that may still be under way."""
+    """An answer that may still be under way. `so_far`: a part of it, which is given when the deadline passes first."""
 
     def __init__(self) -> None:
+        self.so_far: Answer | None = None
         self._box: SimpleQueue[tuple[Answer | None, BaseException | None]] = SimpleQueue()
         self._outcome: tuple[Answer | None, BaseException | None] | None = None
 
@@ -52,7 +53,9 @@ class Pending(Generic[Answer]):
             try:
                 self._outcome = self._box.get(timeout=deadline.left or 0.001)
             except Empty:
-                raise OverdueError from None
+                if self.so_far is None:
+                    raise OverdueError from None
+                return self.so_far
         answer, error = self._outcome
         if error is not None:
             raise error
@@ -60,14 +63,14 @@ class Pending(Generic[Answer]):
 
 
 class InFlight:
-    """Runs tasks in threads of their own, never more than `MOST` at once."""
+    """Runs tasks in threads of their own, never more than `MOST` at once: one that outlives its deadline counts."""
 
     def __init__(self) -> None:
         self._slots = threading.BoundedSemaphore(MOST)
 
-    def start(self, task: Callable[[], Answer]) -> Pending[Answer]:
-        """Start a task as soon as there is room for it."""
-        pending: Pending[Answer] = Pending()
+    def start(self, task: Callable[[], Answer], pending: Pending[Answer] | None = None) -> Pending[Answer]:
+        """Start a task as soon as there is room for it. `pending`: where a task that has parts of it puts them."""
+        pending = pending or Pending()
 
         def run() -> None:
             with self._slots:

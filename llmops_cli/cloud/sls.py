@@ -53,12 +53,11 @@ class Rows:
 
 
 class _IncompleteError(Exception):
-    """A query was answered from a part of the data: `rows`, once they are read."""
+    """A query was answered from a part of the data."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         super().__init__()
         self.body = body
-        self.rows = Rows(())
 
 
 class _Client(_LogClient):  # type: ignore[misc]
@@ -94,6 +93,7 @@ class LogService:
     def __init__(self, endpoint: str, region: str, credentials: Chain, *, timeout_s: float) -> None:
         self.endpoint, self.region = endpoint, region
         self._credentials, self._timeout_s = credentials, timeout_s
+        self._in_flight = InFlight()
         address = endpoint if "://" in endpoint else f"https://{endpoint}"
         self.sdk = _Client(address, auth_version="v4", region=region, source="", credentials_provider=credentials)
         self.sdk.timeout = (min(5.0, timeout_s / 2), timeout_s / 2)  # so that one answer that never comes is not all
@@ -101,7 +101,7 @@ class LogService:
         if host == "localhost" or _is_ip(host):
             self.sdk._isRowIp = True  # noqa: SLF001 - the SDK looks for a bare address only; PROJECT.127.0.0.1 is no host
 
-    def query(
+    def asking(
         self,
         project: str,
         logstore: str,
@@ -113,12 +113,13 @@ class LogService:
         offset: int = 0,
         newest_first: bool = False,
         read: Read = tuple,
-    ) -> Rows:
+    ) -> Pending[Rows]:
         """Ask `search | select …`, or for a page of at most 100 logs, of `[from, to)` in unix seconds.
 
-        Asks again while the answer is incomplete, or is none, and there is time, then gives what there is. Raises
-        `SourceError`.
+        Asks again while the answer is incomplete, or is none, and there is time, then gives what there is. Pass what it
+        gives to `awaited`.
         """
+        pending: Pending[Rows] = Pending()
 
         def send() -> Rows:
             try:
@@ -126,14 +127,25 @@ class LogService:
                     project, logstore, *seconds, query=text, size=line, offset=offset, reverse=newest_first
                 ).get_body()
             except _IncompleteError as error:
-                error.rows = _rows(error.body, read, complete=False)
+                pending.so_far = _rows(error.body, read, complete=False)
                 raise
             return _rows(body, read, complete=True)
 
-        try:
-            return self.sent(send, project, logstore, deadline)
-        except _IncompleteError as error:
-            return error.rows
+        def task() -> Rows:
+            try:
+                return self._sent(send, project, logstore, deadline)
+            except (_IncompleteError, SourceError):
+                if pending.so_far is None:
+                    raise
+                return pending.so_far
+
+        return self._in_flight.start(task, pending)
+
+    def query(
+        self, project: str, logstore: str, text: str, seconds: tuple[int, int], deadline: Deadline, **how: Any
+    ) -> Rows:
+        """Ask and wait; see `asking`. Raises `SourceError`."""
+        return self.awaited(self.asking(project, logstore, text, seconds, deadline, **how), deadline)
 
     def write(self, project: str, logstore: str, logs: Sequence[Log], tags: Sequence[tuple[str, str]]) -> None:
         """Write a batch of logs, once: whether it was written when no answer came is for the caller to find out.
@@ -142,18 +154,19 @@ class LogService:
         """
         items = [_item(*log) for log in logs]
         request = PutLogsRequest(project, logstore, "", "llmops", items, logtags=list(tags))
-        pending = InFlight().start(lambda: _answered(lambda: self.sdk.put_logs(request)))
         try:
-            pending.result(Deadline(self._timeout_s))
+            self._in_flight.start(lambda: _answered(lambda: self.sdk.put_logs(request))).result(
+                Deadline(self._timeout_s)
+            )
         except OverdueError:
             raise Refusal("LogRequestError", "timed out", 0, "", {}) from None
 
     def sent(self, send: Callable[[], Answer], project: str, logstore: str, deadline: Deadline) -> Answer:
-        """Send a request until it succeeds, the deadline or `MOST_SENDS`. Raises `SourceError`, `_IncompleteError`.
+        """Send a request until it succeeds, the deadline or `MOST_SENDS`. Raises `SourceError`.
 
         In a thread of its own: an answer that drips outlives every timeout of a socket.
         """
-        return self.awaited(InFlight().start(lambda: self._sent(send, project, logstore, deadline)), deadline)
+        return self.awaited(self._in_flight.start(lambda: self._sent(send, project, logstore, deadline)), deadline)
 
     def _sent(self, send: Callable[[], Answer], project: str, logstore: str, deadline: Deadline) -> Answer:
         def too_late(state: RetryCallState) -> bool:

@@ -74,15 +74,16 @@ def gone_silent(observation: Observation, silence_ms: int) -> tuple[Message, ...
 
 
 def with_requests(
-    source: CallSource, window: Window, incidents: Sequence[Incident], next_options: str
+    source: CallSource, seen: Observation, incidents: Sequence[Incident], next_options: str
 ) -> tuple[Incident, ...]:
     """Add to each incident of failed calls the command that shows one of them, the newest."""
     from llmops_cli.knowledge.errors import classify  # noqa: PLC0415 - only where something failed
 
     shown: list[Incident] = []
+    window = replace(seen.window, baseline=None)
     for incident in incidents:
-        scope = Filters(**{name: (value,) for name, value in incident.scope.items()}) if incident.failures else None
-        failed = source.failures(replace(window, baseline=None), scope, _SEARCHED) if scope is not None else ()
+        scope = replace(seen.filters, **{name: (value,) for name, value in incident.scope.items()})
+        failed = source.failures(window, scope, _SEARCHED) if incident.failures else ()
         one = next(
             (
                 call

@@ -76,7 +76,7 @@ def answer(question: Question) -> Report:
         data = assessed(question, source, seen)
         silence = silent_ms(seen, newest)
         data = with_coverage(replace(with_silence(data, silence), thresholds=thresholds), seen)
-        data = replace(data, incidents=with_requests(source, seen.window, data.incidents, following))
+        data = replace(data, incidents=with_requests(source, seen, data.incidents, following))
         if ago_ms := asked_ago_ms(question):
             data = with_comparison(data, seen, ago_ms)
         if headless(source):

@@ -17,6 +17,7 @@ from llmops_cli.queries.statements import (
     SLOWEST,
     TOTALS,
     Statement,
+    joined,
     slices,
 )
 
@@ -32,5 +33,6 @@ __all__ = [
     "TOTALS",
     "Dialect",
     "Statement",
+    "joined",
     "slices",
 ]

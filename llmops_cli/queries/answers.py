@@ -64,14 +64,11 @@ def named(statement: Statement, rows: Answers) -> list[Row]:
     return [dict(zip(statement.columns, row, strict=True)) for row in rows.get(statement.name, ())]
 
 
-def divided(
-    statement: Statement, rows: Sequence[tuple[Any, ...]], *parts: Statement
-) -> dict[str, list[tuple[Any, ...]]]:
-    """Give the rows of `statements.joined` back to its parts, by their names."""
-    places = {part.name: [statement.columns.index(column) for column in part.columns] for part in parts}
-    found: dict[str, list[tuple[Any, ...]]] = {part.name: [] for part in parts}
-    for row in rows:
-        found[row[0]].append(tuple(row[place] for place in places[row[0]]))
+def divided(statement: Statement, rows: Sequence[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
+    """Give the rows of a joined statement, each led by its part's name, back to its parts."""
+    found: dict[str, list[tuple[Any, ...]]] = {part.name: [] for part in statement.parts}
+    for name, *row in rows:
+        found[name].append(tuple(row))
     return found
 
 

@@ -35,12 +35,16 @@ _TOKENS = "cast(sum(total_tokens) as bigint)"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One SQL text with placeholders; `columns` names what it answers, in order, and `most` caps how many rows."""
+    """One SQL text with placeholders; `columns` names what it answers, in order, and `most` caps how many rows.
+
+    `parts`: the statements that it asks as one (`joined`).
+    """
 
     name: str
     sql: str
     columns: tuple[str, ...]
     most: int = 100_000
+    parts: tuple[Statement, ...] = ()
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -231,4 +235,4 @@ def joined(name: str, *parts: Statement) -> Statement:
         return f"select '{part.name}' as part, {answered} from ({sql}) {part.name}"
 
     sql = " union all ".join(map(text, parts)) + " limit {most}"
-    return Statement(name, sql, ("part", *columns), sum(part.most for part in parts))
+    return Statement(name, sql, ("part", *columns), sum(part.most for part in parts), parts)

@@ -74,6 +74,30 @@ def test_every_story_has_the_same_status(cloud, here, name):
     assert local["data"]["headline"].partition(" since ")[0] == remote["data"]["headline"].partition(" since ")[0]
 
 
+@pytest.mark.parametrize("name", ["healthy", "rate-limit", "two-faults"])
+def test_one_round_of_queries_tells_all(cloud, here, name):
+    """With it came the failed calls, of which each incident shows one."""
+    log = story(here, name)
+    filled(cloud, log)
+    here.profile(cloud)
+    ran = here.run("status", *WINDOW, "-o", "json").json()["data"]
+    assert len(cloud.requests) == 5
+    for incident in ran["incidents"]:
+        assert any(step.startswith("llmops trace ") for step in incident["next"])
+
+
+def test_a_field_that_no_failed_call_has_is_left_out_of_what_is_shown(cloud, here):
+    log = story(here, "rate-limit")
+    names = index()
+    del names["keys"]["request_id"]
+    cloud.create("app", "calls", index=names)
+    cloud.put("app", "calls", list(logs(log, UTC)))
+    here.profile(cloud)
+    ran = here.run("status", *WINDOW, "-o", "json").json()
+    assert "request ids" in ran["sources"][0]["detail"]
+    assert any(step.startswith("llmops trace ") for step in ran["data"]["incidents"][0]["next"])
+
+
 @pytest.mark.parametrize("name", ["two-faults", "latency"])
 @pytest.mark.parametrize(
     "words", [("drill",), ("drill", "--by", "model", "--by", "workspace"), ("quota",), ("recover",)]

@@ -41,9 +41,19 @@ _TOO_LARGE_LOGGED = 1 << 31
 
 
 def rows_of(statement: Statement, rows: Sequence[Mapping[str, str]]) -> list[tuple[Any, ...]]:
-    """Read the rows of a statement, in the order of its columns. Raises ValueError where they are of none."""
-    readers = [(name, _reader(name)) for name in statement.columns]
-    return [tuple(read(row.get(name)) for name, read in readers) for row in rows]
+    """Read the rows of a statement, in the order of its columns. Raises ValueError where they are of none.
+
+    A row of a joined statement is the name of its part, then the columns of that.
+    """
+    readers = {part.name: [(name, _reader(name)) for name in part.columns] for part in statement.parts or (statement,)}
+    if not statement.parts:
+        return [tuple(read(row.get(name)) for name, read in readers[statement.name]) for row in rows]
+    read_rows = []
+    for row in rows:
+        if (part := row.get("part")) not in readers:
+            raise ValueError("a row of no statement")
+        read_rows.append((part, *(read(row.get(name)) for name, read in readers[part])))
+    return read_rows
 
 
 def _reader(name: str) -> Callable[[str | None], Any]:

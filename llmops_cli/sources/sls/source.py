@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import starmap
 from typing import Any, Self
 
-from llmops_cli.cloud.inflight import Deadline, InFlight, Pending
+from llmops_cli.cloud.inflight import Deadline, Pending
 from llmops_cli.cloud.refusals import MissingFieldError
 from llmops_cli.cloud.sls import LogService, Rows
 from llmops_cli.errors import SourceError, UsageError
@@ -38,6 +39,7 @@ from llmops_cli.queries import (
     TOTALS,
     Statement,
     answers,
+    joined,
     slices,
 )
 from llmops_cli.queries.relation import Relation, quoted
@@ -58,6 +60,22 @@ class _Asked:
     deadline: Deadline
 
 
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """The newest failed calls of a window, asked for beside its statements: an incident will want to show one."""
+
+    span: Span
+    filters: Filters
+    answer: Pending[Rows]
+    deadline: Deadline
+
+    def covers(self, span: Span, filters: Filters) -> bool:
+        """Whether the calls of these filters are among those asked for."""
+        pairs = ((getattr(self.filters, name), getattr(filters, name)) for name in Filters.__slots__)
+        return span == self.span and all(not own or (one and {*one} <= {*own}) for own, one in pairs)
+
+
+_OVERVIEW = joined(TOTALS.name, TOTALS, POINTS)
 _PAGE = 100
 _MOST_PAGES = 20
 _LEAST_PREFIX = 8
@@ -92,10 +110,10 @@ class SlsSource:
         self._service, self._project, self._logstore = service, project, logstore
         self._now_ms, self._timeout_s = now_ms, timeout_s
         self._relation = Relation(keys=dict(fields or {}))
-        self._in_flight = InFlight()
         self._doubts: list[str] = []
         self._remarks: list[str] = []
         self._newest = ""
+        self._ahead: _Ahead | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -128,8 +146,12 @@ class SlsSource:
         spans = _spans(window)
         if between is not None and between.ms > 0:
             spans["between"] = between
-        asked = (TOTALS, CELLS, FEEDBACK) if brief else (TOTALS, DEMAND, POINTS, CELLS, FEEDBACK)
+        asked = (TOTALS, CELLS, FEEDBACK) if brief else (_OVERVIEW, DEMAND, CELLS, FEEDBACK)
+        if not brief:
+            self._ask_ahead(window.span, filters)
         rows = self._asked(asked, spans, filters, bucket_length(window.span.ms), thresholds.p95_ms.warning)
+        if not brief:
+            rows |= answers.divided(_OVERVIEW, rows[_OVERVIEW.name])
         seen = [row[-2:] for row in rows[CELLS.name]]
         oldest = _begins_ms(rows[CELLS.name], min(span.start_ms for span in spans.values()))
         if oldest is not None and "before" in spans and oldest >= spans["before"].end_ms:
@@ -153,6 +175,8 @@ class SlsSource:
 
     def failures(self, window: Window, filters: Filters, limit: int = 100) -> tuple[CallRecord, ...]:
         """Give the newest failed calls of the window, newest first."""
+        if (known := self._failed_ahead(window.span, filters, limit)) is not None:
+            return known
         rows = self._asked((replace(FAILED, most=limit),), {"now": window.span}, filters)[FAILED.name]
         return tuple(CallRecord(*row) for row in rows)
 
@@ -217,6 +241,24 @@ class SlsSource:
             window=replace(window, log_ends_ms=min(found.log_ms, self._now_ms)),
         )
 
+    def _ask_ahead(self, span: Span, filters: Filters) -> None:
+        if self._ahead is None or not self._ahead.covers(span, filters):
+            asked = _Asked({"now": span}, filters, 1, 0, Deadline(self._timeout_s))
+            self._ahead = _Ahead(span, filters, self._send(FAILED, asked), asked.deadline)
+
+    def _failed_ahead(self, span: Span, filters: Filters, limit: int) -> tuple[CallRecord, ...] | None:
+        """Give failed calls from what was asked ahead; None where it does not hold enough of them."""
+        if self._ahead is None or not self._ahead.covers(span, filters):
+            return None
+        try:
+            rows = self._received(FAILED, self._ahead.answer, self._ahead.deadline)
+        except SourceError:  # asked again by itself, it says why or leaves out a field
+            self._ahead = None
+            return None
+        wanted = [(name, values) for name in Filters.__slots__ if (values := getattr(filters, name))]
+        found = [call for call in starmap(CallRecord, rows) if all(getattr(call, n) in values for n, values in wanted)]
+        return tuple(found[:limit]) if len(rows) < FAILED.most or len(found) >= limit else None
+
     def _asked(
         self,
         statements: Sequence[Statement],
@@ -238,7 +280,7 @@ class SlsSource:
                 except MissingFieldError as error:
                     missing[one.name] = self._canonical(error)
                 except SourceError as error:
-                    if one not in (DEMAND, POINTS, FEEDBACK):
+                    if one not in (DEMAND, FEEDBACK):
                         raise
                     self._doubts.append(f"{one.name}: {error.message}")
                     found[one.name] = []
@@ -279,10 +321,8 @@ class SlsSource:
         relation, spans = replace(self._relation, filters=asked.filters), asked.spans
         text = f"{relation.search()} | {statement.text(relation, spans, asked.bucket_ms, asked.slow_ms).strip()}"
         whole = Span(min(span.start_ms for span in spans.values()), max(span.end_ms for span in spans.values()))
-        return self._in_flight.start(
-            lambda: self._service.query(
-                self._project, self._logstore, text, _seconds(whole), asked.deadline, read=partial(rows_of, statement)
-            )
+        return self._service.asking(
+            self._project, self._logstore, text, _seconds(whole), asked.deadline, read=partial(rows_of, statement)
         )
 
     def _received(self, statement: Statement, pending: Pending[Rows], deadline: Deadline) -> list[tuple[Any, ...]]:
