@@ -139,7 +139,7 @@ def _of_place(refusal: Refusal, place: Place, text: str) -> tuple[str, str, str]
         return (
             "sls_project",
             f'Log Service has no project "{place.project}" at {place.endpoint}',
-            "mend sls.project or sls.endpoint (the project's region) in llmops.toml, or run llmops collect init",
+            "mend sls.project or sls.endpoint (its region) in llmops.toml, or run llmops collect init --create-project",
         )
     if refusal.code == "LogStoreNotExist":
         return (
@@ -163,7 +163,7 @@ def _of_identity(refusal: Refusal, place: Place, text: str) -> tuple[str, str, s
         return (
             "credentials_expired",
             f"Log Service refuses the STS token of {who}: {text}",
-            "the token has expired: renew ALIBABA_CLOUD_SECURITY_TOKEN with its key, or sign in again",
+            "renew the token and its key where they come from (ALIBABA_CLOUD_SECURITY_TOKEN), or sign in again",
         )
     if refusal.code == "RequestTimeExpired" or "time skew" in text.lower():
         return ("clock_skew", _skewed(refusal), "set this machine's clock (NTP): signatures hold for 15 minutes")
@@ -179,7 +179,7 @@ def _of_identity(refusal: Refusal, place: Place, text: str) -> tuple[str, str, s
         return (
             "credentials_refused",
             f"Log Service refuses {who}: {text}",
-            "llmops doctor shows which key is used and where it comes from",
+            "llmops doctor shows which key is used and where it is from; requests are signed for region in llmops.toml",
         )
     return None
 

@@ -7,6 +7,7 @@ exceptions that it does not know (`_Client`). Signatures are version 4.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -87,15 +88,36 @@ class _Client(_LogClient):  # type: ignore[misc]
         return loaded
 
 
+def region_of(endpoint: str) -> str | None:
+    """Name the region of a public endpoint, for which requests are signed; None where its name does not tell."""
+    host = _PUBLIC.search(endpoint)
+    return None if host is None else host["region"]
+
+
+_PUBLIC = re.compile(
+    r"(?:^|[./])(?P<region>[a-z]{2}-[a-z0-9-]+?)(?:-intranet|-internal|-share|-vpc)?\.log\.aliyuncs\.com"
+)
+"""Endpoints of Log Service: https://help.aliyun.com/zh/sls/developer-reference/endpoints."""
+
+
 class LogService:
-    """One endpoint of Log Service, asked with one identity. Safe to use from several threads."""
+    """One endpoint of Log Service, asked with one identity. Safe to use from several threads.
+
+    `region`: the profile's; an endpoint that names its own is signed for that.
+    """
 
     def __init__(self, endpoint: str, region: str, credentials: Chain, *, timeout_s: float) -> None:
         self.endpoint, self.region = endpoint, region
         self._credentials, self._timeout_s = credentials, timeout_s
         self._in_flight = InFlight()
         address = endpoint if "://" in endpoint else f"https://{endpoint}"
-        self.sdk = _Client(address, auth_version="v4", region=region, source="", credentials_provider=credentials)
+        self.sdk = _Client(
+            address,
+            auth_version="v4",
+            region=region_of(endpoint) or region,
+            source="",
+            credentials_provider=credentials,
+        )
         self.sdk.timeout = (min(5.0, timeout_s / 2), timeout_s / 2)  # so that one answer that never comes is not all
         host = urlsplit(address).hostname or ""
         if host == "localhost" or _is_ip(host):

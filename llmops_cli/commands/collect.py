@@ -270,16 +270,12 @@ def _account(question: Question) -> tuple[Account, dict[str, str]]:
 
 def _elsewhere(endpoint: str, region: str) -> str | None:
     """Say that an endpoint is of another region than the one that requests are signed for."""
-    host = _PUBLIC.search(endpoint)
-    if host is None or host["region"] == region:
+    from llmops_cli.cloud.sls import region_of  # noqa: PLC0415 - an SDK, for those who use it
+
+    found = region_of(endpoint)
+    if found in (None, region):
         return None
-    return f"sls.endpoint is in {host['region']}, but region is {region}: mend the one that is wrong in llmops.toml"
-
-
-_PUBLIC = re.compile(
-    r"(?:^|[./])(?P<region>[a-z]{2}-[a-z0-9-]+?)(?:-intranet|-internal|-share|-vpc)?\.log\.aliyuncs\.com"
-)
-"""Endpoints of Log Service: https://help.aliyun.com/zh/sls/developer-reference/endpoints."""
+    return f"sls.endpoint is in {found}, but region is {region}: mend the one that is wrong in llmops.toml"
 
 
 def _pattern(question: Question) -> Pattern:

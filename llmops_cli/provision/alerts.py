@@ -131,9 +131,8 @@ def query(one: Judged, watched: Watched) -> str:
 def lacking_fields(account: Account, keys: Mapping[str, str]) -> frozenset[str]:
     """Name the canonical fields that the logstore's index does not have with statistics on. Raises `SourceError`."""
     index = account.read(lambda: account.sdk.get_index_config(account.project, account.logstore))
-    held = {key for key, kept in (index.get("keys") or {}).items() if kept.get("doc_value")}
-    names = ("trace_id", "level") if "message" in keys else COLUMNS
-    return frozenset(name for name in names if keys.get(name, name) not in held)
+    relation = Relation(keys=dict(keys))
+    return frozenset(relation.not_indexed(index) & {*(("trace_id", "level") if relation.raw else COLUMNS)})
 
 
 def check_region(account: Account, watched: Watched) -> None:

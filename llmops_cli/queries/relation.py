@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from llmops_cli.evidence import DIMENSIONS, Filters
 from llmops_cli.queries.dialect import Dialect
+from llmops_cli.queries.statements import COLUMNS
 
 MESSAGE_KIND = "regexp_replace(error_message, '[0-9A-Fa-f]*[0-9][0-9A-Fa-f-]*', '#')"
 _PLACES = {
@@ -64,6 +66,11 @@ class Relation(Dialect):
     def key(self, name: str) -> str:
         """Give the logstore's key of a canonical field, quoted for SQL."""
         return identifier(self.name(name))
+
+    def not_indexed(self, index: Mapping[str, Any]) -> set[str]:
+        """Name the canonical fields that an index (its JSON) lacks, or has without statistics."""
+        keys = index.get("keys") or {}
+        return {name for name in (*COLUMNS, "message") if not (keys.get(self.name(name)) or {}).get("doc_value")}
 
     def relation(self, columns: Sequence[str]) -> str:
         """Give the relation, called `event`, with these canonical columns, narrowed to the filters."""

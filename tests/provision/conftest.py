@@ -8,19 +8,7 @@ from pathlib import Path
 import pytest
 from aliyun.log import LogClient
 
-from tests.cloud import SlsCloud
-from tests.cloud.asking import KEY_ID, REGION, SECRET, desk
-
-
-@pytest.fixture
-def cloud():
-    with SlsCloud(keys={KEY_ID: SECRET}, region=REGION) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def here(tmp_path):
-    return desk(tmp_path)
+from tests.cloud.asking import KEY_ID, SECRET
 
 
 @pytest.fixture

@@ -159,6 +159,20 @@ def test_an_incomplete_answer_is_partial_in_the_end(busy, here):
     assert here.run("status", "--check", "--timeout", "3").code == 3
 
 
+def test_what_was_covered_is_told_even_if_nothing_more_comes(busy, here):
+    asked = set()
+
+    def first_time(request):
+        return request.text not in asked and not asked.add(request.text)
+
+    busy.fail(faults.Silence(), LOGS, times=None)
+    busy.fail(faults.Incomplete(0.5), LOGS, when=first_time, times=None)
+    envelope = here.run("status", "-o", "json", "--timeout", "4").json()
+    assert envelope["partial"]
+    assert envelope["data"]["calls"] > 0
+    assert busy.most_in_flight <= 5
+
+
 def test_one_statement_that_fails_does_not_hide_the_rest(busy, here):
     busy.fail(faults.SERVER_ERROR, LOGS, when=lambda request: "unit" in request.text, times=None)
     ran = here.run("status", "-o", "json", "--timeout", "3")

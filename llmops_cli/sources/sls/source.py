@@ -314,8 +314,7 @@ class SlsSource:
             answer = self._service.sent(ask, self._project, self._logstore, deadline)
         except SourceError:
             return set()
-        keys = answer.get_index_config().to_json().get("keys") or {}
-        return {name for name in _FIELDS if not keys.get(self._relation.name(name), {}).get("doc_value")}
+        return self._relation.not_indexed(answer.get_index_config().to_json())
 
     def _send(self, statement: Statement, asked: _Asked) -> Pending[Rows]:
         relation, spans = replace(self._relation, filters=asked.filters), asked.spans
