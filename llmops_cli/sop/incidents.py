@@ -195,10 +195,11 @@ def _no_data(observation: Observation, next_options: str) -> Incident:
     started = None
     if newest is not None and not observation.filters and newest < window.span.end_ms:
         started = window.at(newest)
+        since, log_ends = clock(window, newest), clock(window, window.log_ends_ms or window.span.end_ms)
         values: dict[str, str | int | float | None] = {
-            "since": clock(window, newest),
+            "since": since,
             "for": duration_text(window.span.end_ms - newest),
-            "log_ends": clock(window, window.log_ends_ms or window.span.end_ms),
+            "log_ends": None if log_ends == since else log_ends,
         }
         evidence.append(Message("evidence.silence", values))
     else:
