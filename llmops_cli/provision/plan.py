@@ -94,7 +94,16 @@ def _named(change: Change) -> str:
 
 
 def _lines(value: Mapping[str, Any] | None) -> list[str]:
-    return [] if value is None else list(_written(value, "", ""))
+    return [] if value is None else list(_written(_shown(value), "", ""))
+
+
+def _shown(value: Any) -> Any:
+    """Join lists of single characters, the separators of an index, into one text."""
+    if isinstance(value, Mapping):
+        return {key: _shown(one) for key, one in value.items()}
+    if isinstance(value, list | tuple) and value and all(isinstance(one, str) and len(one) == 1 for one in value):
+        return "".join(value)
+    return [_shown(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _written(value: Any, indent: str, before: str) -> Iterator[str]:

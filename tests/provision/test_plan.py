@@ -16,7 +16,7 @@ def test_the_diff_shows_only_what_changes_and_its_neighbours():
     after = {"keys": {**before["keys"], "k7": {"type": "long"}}}
     shown = diff(Change.towards("index", "calls", before, after))
     assert [line for line in shown if line[0] in "+-"] == [
-        '-    "k7": {"token": [",", ";", ":", " "], "type": "text"}',
+        '-    "k7": {"token": ",;: ", "type": "text"}',
         '+    "k7": {"type": "long"}',
     ]
     assert len(shown) < 8
