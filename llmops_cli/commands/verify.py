@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from llmops_cli.sop.remaining import Known
     from llmops_cli.sop.verification import Verification
 
-_GRACE_S = 2.0
-"""Seconds for the last lines of a stretch to reach the log before it is judged."""
+_GRACE_S, _REMOTE_GRACE_S = 2.0, 10.0
+"""Seconds for the last lines of a stretch to reach the log, or a logstore, before it is judged."""
 
 Timeout = Annotated[str, typer.Option("--timeout", metavar="TIME", help="Give up after this long.")]
 Interval = Annotated[str, typer.Option("--interval", metavar="TIME", help="Length of one check.")]
@@ -71,6 +71,7 @@ def _watch(question: Question, timeout_ms: int, interval_ms: int) -> Iterator[Re
     with open_source(question) as source:  # a file that cannot be read is told now, not after a minute
         first = look(question, source)
         # A log that ended long ago says nothing about now.
+        grace_s = _REMOTE_GRACE_S if source.remote else _GRACE_S
         found = () if first.window.anchored else assessed(question, source, first).incidents
         incidents, began = known(first.basis, found), found[0].started_at if found else None
         usual = _usual(first, found)
@@ -80,14 +81,14 @@ def _watch(question: Question, timeout_ms: int, interval_ms: int) -> Iterator[Re
     while not state.done:
         span = Span(end_ms, end_ms + interval_ms)
         end_ms = span.end_ms
-        wait = max(0.0, end_ms / 1000 + _GRACE_S - time.time())
-        if time.monotonic() + wait > deadline + _GRACE_S:
+        wait = max(0.0, end_ms / 1000 + grace_s - time.time())
+        if time.monotonic() + wait > deadline + grace_s:
             time.sleep(max(0.0, deadline - time.monotonic()))
             state = state.give_up()
         else:
             time.sleep(wait)
         try:
-            with open_source(question) as source:
+            with open_source(question.again()) as source:
                 if not state.done:
                     check = _check(question, source, span, replace(usual, span=Span(counted_ms, end_ms)), incidents)
                     state = state.after(check)

@@ -1,5 +1,6 @@
 """A window without a call: how old the newest log is, and whether its lines hold calls that the profile does not name."""
 
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -122,3 +123,54 @@ def test_an_index_of_raw_lines_is_noticed(cloud, here):
 def test_messages_of_calls_that_have_fields_too_are_no_fault(calls, here):
     calls.put("app", "calls", [{**CALL, "message": RAW["message"]}])
     assert "field:message" not in checks(here)
+
+
+def steady(until_s, minutes=40):
+    """Give a call a second up to a moment."""
+    return [{**CALL, "__time__": int(until_s) - second} for second in range(60 * minutes)]
+
+
+def test_a_log_that_went_silent_is_judged_up_to_its_end(calls, here):
+    """What is written may not be shipped yet: that nobody calls any more is not known."""
+    ended = time.time() - 150
+    calls.put("app", "calls", steady(ended))
+    envelope = asked(here, "status")
+    data, [source] = envelope["data"], envelope["sources"]
+    assert (data["verdict"], [one["type"] for one in data["incidents"]]) == ("unknown", [])
+    assert "newest log 3 min old" in source["detail"]
+    assert datetime.fromisoformat(envelope["window"]["log_ends_at"]).timestamp() == int(ended)
+    assert len(calls.asked(LOGS)) == 6
+
+
+def test_calls_that_stop_while_the_log_goes_on_are_a_drop(calls, here):
+    calls.put("app", "calls", [*steady(time.time() - 400), {"message": "ready"}])
+    data = asked(here, "status")["data"]
+    assert (data["verdict"], data["incidents"][0]["type"]) == ("critical", "traffic_drop")
+
+
+def test_verify_names_the_end_of_a_log_that_has_stopped(calls, here):
+    ended = int(time.time()) - 150
+    calls.put("app", "calls", steady(ended))
+    ran = here.run("recover", "verify", "--interval", "1s", "--timeout", "4s", "--timezone", "UTC")
+    assert ran.code == 3
+    assert f"{datetime.fromtimestamp(ended, UTC):%Y-%m-%d %H:%M:%S}" in " ".join(ran.out.split())
+
+
+def test_verify_sees_calls_arrive(calls, here):
+    failed = [{**CALL, "status_code": 500, "error_code": "InternalError", "__time__": one["__time__"]}
+              for one in steady(time.time(), 10)]  # fmt: skip
+    calls.put("app", "calls", [*steady(time.time() - 600), *failed])
+    over = threading.Event()
+
+    def go_on():
+        while not over.wait(0.1):
+            calls.put("app", "calls", [CALL] * 5)
+
+    writer = threading.Thread(target=go_on)
+    writer.start()
+    try:
+        ran = here.run("recover", "verify", "--interval", "3s", "--timeout", "40s", "-o", "json")
+    finally:
+        over.set()
+        writer.join()
+    assert (ran.code, ran.json()["data"]["recovered"]) == (0, True), ran.out

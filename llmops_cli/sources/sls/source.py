@@ -83,7 +83,7 @@ _MOST_MATCHES = 20
 _PREFIX = re.compile(rf"[0-9A-Za-z][0-9A-Za-z_.-]{{{_LEAST_PREFIX - 1},}}", re.ASCII)
 """What "begins with" can be said of in search words: another character may end the word, and too few find too many."""
 _DAY_S = 86_400
-_MINUTE_MS = 60_000
+_MINUTE_MS = _SILENT_MS = 60_000
 _GAPS, _LEAST_GAP_MS = 20, 60_000
 """A log whose first call comes later than so many usual gaps, and a minute, into what was read begins there."""
 
@@ -113,6 +113,7 @@ class SlsSource:
         self._doubts: list[str] = []
         self._remarks: list[str] = []
         self._newest = ""
+        self._newest_log_ms: int | None = None
         self._ahead: _Ahead | None = None
 
     def __enter__(self) -> Self:
@@ -122,8 +123,8 @@ class SlsSource:
         """Nothing is held that the end of the program does not give back."""
 
     def newest_ms(self) -> int | None:
-        """Give the time of asking: a logstore is written now, and a window ends when it is asked for."""
-        return self._now_ms
+        """Give the time of the newest log where it was looked for, else that of asking: a logstore is written now."""
+        return self._now_ms if self._newest_log_ms is None else self._newest_log_ms
 
     def oldest_ms(self) -> int | None:
         """Give None: what a logstore reaches back to is seen in the answers."""
@@ -156,11 +157,13 @@ class SlsSource:
         oldest = _begins_ms(rows[CELLS.name], min(span.start_ms for span in spans.values()))
         if oldest is not None and "before" in spans and oldest >= spans["before"].end_ms:
             del spans["before"]
+        last_ms = max((last for _, last in seen), default=None)
         observation = replace(
-            answers.observation(rows, window, filters, spans, oldest_ms=oldest),
-            newest_call_ms=max((last for _, last in seen), default=None),
+            answers.observation(rows, window, filters, spans, oldest_ms=oldest), newest_call_ms=last_ms
         )
-        return observation if brief or observation.now.calls else self._with_newest(observation)
+        # What is silent at its end may have stopped, or not have been shipped yet: then nobody stopped calling.
+        silent = not window.explicit and last_ms is not None and window.span.end_ms - last_ms > _SILENT_MS
+        return self._with_newest(observation) if not brief and (silent or not observation.now.calls) else observation
 
     def slices(self, window: Window, filters: Filters, by: Sequence[str]) -> tuple[Slice, ...]:
         """Count per combination of the values of `by`; see `CallSource`."""
@@ -215,7 +218,7 @@ class SlsSource:
         return (SourceState(self.name, "partial" if self._doubts else "ok", detail),)
 
     def _with_newest(self, observation: Observation) -> Observation:
-        """Say of a window without a call how old the newest log is: the one question more that tells why."""
+        """Say of a window that is silent at its end how old the newest log is: the one question more that tells why."""
         span, deadline = around(self._now_ms), Deadline(self._timeout_s)
         try:
             answer = self._page(
@@ -235,10 +238,11 @@ class SlsSource:
         if found.only_raw and not self._relation.raw:
             self._doubts.append(f'calls stand in the key "message", which is not read: {RAW_SETTING}')
         known = [ms for ms in (observation.newest_call_ms, found.call_ms) if ms is not None]
+        self._newest_log_ms = min(found.log_ms, self._now_ms)
         return replace(
             observation,
             newest_call_ms=max(known, default=None),
-            window=replace(window, log_ends_ms=min(found.log_ms, self._now_ms)),
+            window=replace(window, log_ends_ms=self._newest_log_ms),
         )
 
     def _ask_ahead(self, span: Span, filters: Filters) -> None:
