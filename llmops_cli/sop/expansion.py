@@ -2,7 +2,8 @@
 
 Wanted limits are the peak demand × 1.3, rounded up to two significant digits, refused calls included (`peaks.py`):
 demand that was refused is demand. When calls were refused below the known limit, others use it too, and the request
-asks for 1.3 × the limit at least. What is not the bottleneck keeps its limit.
+asks for 1.3 × the limit at least; a published limit far above the demand is not the account's own, and left open. What
+is not the bottleneck keeps its limit.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ INCIDENT_TYPES = REQUEST_FAMILIES | TOKEN_FAMILIES | {"water_level"}
 """Incidents that a higher limit would end."""
 
 _BUSY = 0.8
+_FAR_BELOW = 0.8
+"""Refused with less demand than this share of a limit, calls were refused for another: `levels.FULL`."""
 _STRETCHES = 3
 _NAMED = 3
 _PAIRS = (("current_rpm", "current_tpm"), ("wanted_rpm", "wanted_tpm"), ("peak_rpm", "peak_tpm"))
@@ -50,6 +53,8 @@ class _Seen:
     peak_rpm: int | None
     peak_tpm: int | None
     peak_windows: tuple[str, ...]
+    second_rpm: int
+    """The busiest second's calls, as a rate per minute: limits hold for seconds, too."""
 
     @property
     def refused(self) -> int:
@@ -80,9 +85,16 @@ def expansion_fields(
     first = _first(incidents, model, workspace)
     since = _since(first, observation)
     seen = _seen(observation, quota_rows, model, workspace, since if first and first.refused_at else None)
-    current = {"rpm": _positive(limit.rpm), "tpm": _positive(limit.tpm)}
+    known = {"rpm": _positive(limit.rpm), "tpm": _positive(limit.tpm)}
     peak = {"rpm": seen.peak_rpm, "tpm": seen.peak_tpm}
     refused = {"rpm": seen.requests_refused > 0, "tpm": seen.tokens_refused > 0}
+    load = {"rpm": max(seen.peak_rpm or 0, seen.second_rpm), "tpm": seen.peak_tpm or 0}
+    published = {
+        half: value
+        for half, value in known.items()
+        if value is not None and refused[half] and load[half] < _FAR_BELOW * value and limit.source.startswith("table")
+    }
+    current = {half: None if half in published else value for half, value in known.items()}
     wanted = {half: _wanted(current[half], peak[half], refused=refused[half]) for half in ("rpm", "tpm")}
 
     values: dict[str, Any] = {
@@ -92,7 +104,7 @@ def expansion_fields(
         "workspace": workspace or sentence(Message("expand.all_workspaces"), lang),
         "limit_source": None if limit.source == "unknown" else limit.source,
         "expected_growth": None,  # the sender's to say
-        "reason": _reason(seen, current, wanted, lang),
+        "reason": _reason(seen, current, wanted, published, lang),
         "window": from_to(observation.window.at, observation.window.span.start_ms, observation.window.span.end_ms),
         "peak_window": list(seen.peak_windows),
         "calls": seen.calls,
@@ -105,7 +117,8 @@ def expansion_fields(
     for half in ("rpm", "tpm"):
         values |= {f"current_{half}": current[half], f"wanted_{half}": wanted[half], f"peak_{half}": peak[half]}
     fields = {name: values[name] for name in FIELDS if values[name] not in (None, "", [])}
-    return fields, _missing(fields, seen)
+    unknown = {f"current_{half}" for half in published}
+    return fields, tuple(name for name in FIELDS if name in unknown or name in _missing(fields, seen))
 
 
 def unneeded(fields: Mapping[str, Any], warning: float) -> tuple[Message, ...]:
@@ -174,6 +187,7 @@ def _seen(
         peak_rpm=round(rpm) or None,
         peak_tpm=round(tpm) or None,
         peak_windows=_busy(observation, cells, demand),
+        second_rpm=60 * demand.rps_peak if demand else 0,
     )
 
 
@@ -239,7 +253,13 @@ def _wanted(current: int | None, peak: int | None, *, refused: bool) -> int | No
     return round_up(need) if need else None
 
 
-def _reason(seen: _Seen, current: Mapping[str, int | None], wanted: Mapping[str, int | None], lang: str) -> str | None:
+def _reason(
+    seen: _Seen,
+    current: Mapping[str, int | None],
+    wanted: Mapping[str, int | None],
+    published: Mapping[str, int],
+    lang: str,
+) -> str | None:
     raised = [half for half in ("rpm", "tpm") if wanted[half] is not None and wanted[half] != current[half]]
     if not seen.refused:  # near a limit that nobody knows is no reason
         raised = [half for half in raised if current[half] is not None]
@@ -249,6 +269,9 @@ def _reason(seen: _Seen, current: Mapping[str, int | None], wanted: Mapping[str,
         "what": " + ".join(half.upper() for half in raised),
         "margin": MARGIN - 1,
     }
+    if published:
+        values["published"] = listed([f"{half.upper()} {value:,}" for half, value in published.items()], lang)
+        return sentence(Message("expand.reason_published", values), lang)
     pairs = {"rpm": (seen.peak_rpm, current["rpm"]), "tpm": (seen.peak_tpm, current["tpm"])}
     levels = [peak / limit for peak, limit in (pairs[half] for half in raised) if peak and limit]
     if seen.refused and levels and max(levels) < 1:

@@ -18,7 +18,7 @@ from llmops_cli.sop.ledger import family_of
 
 Half = Literal["rpm", "tpm"]
 _HALVES: tuple[Half, ...] = ("rpm", "tpm")
-_HALF_OF: Mapping[str, Half] = {"rate_limit_requests": "rpm", "rate_limit_burst": "rpm", "rate_limit_tokens": "tpm"}
+_HALF_OF: Mapping[str, Half] = {"rate_limit_requests": "rpm", "rate_limit_tokens": "tpm"}
 _LEAST_SHARE = 0.1
 """Fewer of the refusals than this do not make a half the limit at work."""
 
@@ -41,11 +41,19 @@ def busiest_minute(observation: Observation, model: str, workspace: str | None =
 
 
 def refused_for(observation: Observation, model: str) -> tuple[Half, ...]:
-    """Tell which half of the limit calls of the window were refused for; both where no refusal says it."""
+    """Tell which half of the limit calls of the window were refused for; both where no refusal says it, none if bursts.
+
+    What passes while bursts are refused says nothing of a minute.
+    """
     counts: Counter[Half] = Counter()
+    bursts = 0
     for cell in observation.cells:
-        half = _HALF_OF.get(family_of(cell)) if cell.period == "now" and cell.where.model == model else None
-        if half is not None and not cell.ok:
-            counts[half] += cell.calls
+        if cell.period == "now" and cell.where.model == model and not cell.ok:
+            family = family_of(cell)
+            bursts += cell.calls if family == "rate_limit_burst" else 0
+            if (half := _HALF_OF.get(family)) is not None:
+                counts[half] += cell.calls
+    if bursts > counts.total():
+        return ()
     enough = _LEAST_SHARE * counts.total()
     return tuple(half for half in _HALVES if counts[half] >= enough)

@@ -12,6 +12,7 @@ Rules, and where they come from:
   successful calls' durations. The p95 rather than the mean, so that slots never hold back what the rates allow.
 - Unknown limits are read off the log. While calls are refused, what is still admitted per minute is the limit at work:
   the median over the minutes with refusals. Without refusals the busiest minute was safe, and nothing more is known.
+- Bursts are another matter: what passes between them is no limit. The busiest minute, spread evenly, has none.
 - A known limit that explains next to none of the refusals is not the one at work: others use it too, or it is lower.
   Then, too, what is still admitted is what there is.
 """
@@ -98,7 +99,7 @@ def throttle_settings(
     plan, replayed = _plan(resource, found)
     if _explains_nothing(replayed):
         observed = _observed(sharers, like, refused_for)
-        note = _disproved(found, observed, replayed.refused_before)
+        note = observed.notes[0] if observed.safe else _disproved(found, observed, replayed.refused_before)
         # A half that nothing was refused for stays as it is known.
         rpm, tpm = observed.rpm or found.rpm, observed.tpm or found.tpm
         plan, _ = _plan(resource, replace(observed, rpm=rpm, tpm=tpm, notes=(note,)))
@@ -199,6 +200,10 @@ def _limits(limit: Limit, arrivals: Sequence[Arrival], like: Typical | None, ref
 def _observed(arrivals: Sequence[Arrival], like: Typical | None, refused_for: Collection[str]) -> _Found:
     """Read a limit off calls, of which there is one at least."""
     refused = {a.time_ms // 60_000 for a in arrivals if a.refused}
+    if refused and not refused_for:
+        busiest = float(max(load.calls for load in _minutes(arrivals, like).values()))
+        note = Message("throttle.burst_unknown", {"rpm": busiest})
+        return _Found(busiest, None, "observed", safe=True, notes=(note,))
     admitted = _minutes([a for a in arrivals if not a.refused], like)
     if refused:
         # The first and the last minute of a stretch are usually throttled for a part of it only.

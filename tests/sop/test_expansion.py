@@ -139,6 +139,16 @@ def test_refused_below_the_known_limit_asks_for_more_than_the_limit():
     assert "RPM" not in found["reason"]
 
 
+def test_refused_far_below_a_published_limit_leaves_the_present_one_open():
+    cells = [cell(0, 40, tokens=40_000), cell(0, 10, TPM_REFUSED)]
+    published = Limit(MODEL, None, 600, 1_000_000, "table 2026-05 (cn-beijing)")
+    found, missing = fields(observe(cells, [demand(50, 50, 40_000)]), published)
+    assert "current_tpm" not in found
+    assert "current_tpm" in missing
+    assert (found["current_rpm"], found["wanted_rpm"], found["wanted_tpm"]) == (600, 600, 65_000)
+    assert "1,000,000" in found["reason"]
+
+
 def test_a_bill_is_no_reason_for_a_higher_limit():
     cells = [cell(0, 100, tokens=100_000), cell(1, 100, UNPAID)]
     found, missing = fields(observe(cells, [demand(200, 100, 100_000)]))

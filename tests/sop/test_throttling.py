@@ -198,6 +198,14 @@ def test_a_known_limit_that_explains_no_refusal_gives_way_to_what_still_passed()
     assert plan.replay.refused_after > 0  # the effect promised is that of the limit at work
 
 
+def test_bursts_are_spread_over_the_busiest_minute():
+    calls = [call(m * 60_000 + i * 20, refused=i >= 30) for m in range(4) for i in range(60)]  # all in 1.2 s
+    plan = throttle_settings(MODEL, None, calls, limit(6_000), refused_for=())
+    assert (plan.rpm, plan.rps, plan.limit_source) == (60, 1, "observed")
+    assert plan.replay.refused_after < 0.05 * plan.replay.refused_before
+    assert note(plan, "throttle.burst_unknown") == {"rpm": 60}
+
+
 def test_refusals_for_tokens_do_not_limit_requests():
     calls = [call(i * 500, tokens=500, refused=i % 2 == 0) for i in range(600)]
     plan = throttle_settings(MODEL, None, calls, limit(), refused_for=("tpm",))
