@@ -16,7 +16,9 @@ from llmops_cli.commands.hints import (
     partial_baseline,
 )
 from llmops_cli.commands.question import Question, asks
-from llmops_cli.evidence import Message
+from llmops_cli.evidence import Message, Observation
+from llmops_cli.report import CauseRow
+from llmops_cli.sources import CallSource
 
 app = typer.Typer()
 
@@ -33,12 +35,11 @@ def drill(question: Question, by: options.By = None, lang: options.Lang = "en") 
     """
     from llmops_cli.sop import drill as sop  # noqa: PLC0415
     from llmops_cli.sop.baseline import uncompared  # noqa: PLC0415
-    from llmops_cli.sop.causes import find_causes  # noqa: PLC0415
 
     with open_source(question) as source:
         seen = look(question, source)
-        incidents = assessed(question, source, seen).incidents
-        causes = find_causes(seen, incidents=incidents, thresholds=question.settings.thresholds)
+        counted = bool(question.filters.error_code)
+        causes = () if counted else _causes(question, source, seen)
         chosen = tuple(dict.fromkeys(by or ())) or (sop.telling_dimension(seen, causes),)
         slices = source.slices(seen.window, question.filters, chosen)
         data = sop.drill(seen, slices, chosen, causes=causes, next_options=next_options(question))
@@ -49,5 +50,13 @@ def drill(question: Question, by: options.By = None, lang: options.Lang = "en") 
         hint_when_headless(question, source)
         hint_when_nothing_matches(question, source, seen.window, seen.now.calls)
         hint_when_zone_is_doubtful(question, seen.window)
-        answer = report("drill", question, source, seen.window, data, *partial_baseline(seen))
+        notes = (Message("note.only_failures"),) if counted else ()
+        answer = report("drill", question, source, seen.window, data, *notes, *partial_baseline(seen))
         return question.emit(answer, lang=lang)
+
+
+def _causes(question: Question, source: CallSource, seen: Observation) -> tuple[CauseRow, ...]:
+    from llmops_cli.sop.causes import find_causes  # noqa: PLC0415
+
+    incidents = assessed(question, source, seen).incidents
+    return find_causes(seen, incidents=incidents, thresholds=question.settings.thresholds)

@@ -43,12 +43,14 @@ def find_causes(
 
     When neither rose, demand: combinations with far more calls than before, or far fewer; and where users reject
     answers more than they did. Each of the `incidents` of the same observation has a cause, and comes before what is
-    none.
+    none; slow calls in which `status` sees no incident are no cause beside them.
     """
     data = data or compared(observation, [one.started_at for one in incidents])
     asked, observation = observation.window, observation.basis
     counted_from = asked.at(data.from_ms) if data.from_ms > asked.span.start_ms else None
-    rows = [*_failures(data), *_slow(data)]
+    rows = _failures(data)
+    if not incidents or any(incident.type == "latency" for incident in incidents):
+        rows += _slow(data)
     if not rows and not any(incident.type in FAMILIES or incident.type == "latency" for incident in incidents):
         rows = [*negative(observation, data), *demand(data)]
     driving = [driver.where for incident in incidents for driver in incident.drivers]

@@ -36,8 +36,12 @@ def drill(
     `slices` are the calls per combination of `by`. Without `by` the most telling dimension is taken and named in the
     answer; its rows come from `slices` when these are by that dimension (see `telling_dimension`), else from the
     cells, and then have no p95. `causes` are those of `find_causes`, sought here when they are not given.
-    `next_options` (as it stands in a shell) is appended to every next command.
+    `next_options` (as it stands in a shell) is appended to every next command. Narrowed to error codes, every call seen
+    is a failure: then there are counts, and neither rates nor causes.
     """
+    counted = bool(observation.filters.error_code)
+    if counted:
+        causes = ()
     causes = find_causes(observation) if causes is None else tuple(causes)
     data = compared(observation, [cause.started_at for cause in causes])
     if not by:
@@ -48,9 +52,11 @@ def drill(
         by=by,
         rows=_rows(observation, slices, by, measure=_measure(causes, by)),
         causes=causes,
-        excess_failures=round(excess_failures(data)),
+        excess_failures=0 if counted else round(excess_failures(data)),
         paste=_paste(observation, causes),
-        next=_next(causes, by, observation.filters, next_options),
+        next=_whole(observation.filters, next_options)
+        if counted
+        else _next(causes, by, observation.filters, next_options),
     )
 
 
@@ -60,7 +66,8 @@ def telling_dimension(observation: Observation, causes: Sequence[CauseRow] | Non
     It is that of who drives the first cause, else one of those that the cause names, if there is one. Each value is
     scored by the likelihood of its rise against all the rest; without any failure, by its calls' rise.
     """
-    causes = find_causes(observation) if causes is None else causes
+    counted = bool(observation.filters.error_code)
+    causes = find_causes(observation) if causes is None and not counted else causes or ()
     data = compared(observation, [cause.started_at for cause in causes])
     named = tuple(causes[0].where) if causes else ()
     if causes and causes[0].drivers:
@@ -70,10 +77,10 @@ def telling_dimension(observation: Observation, causes: Sequence[CauseRow] | Non
     narrowed = asked(observation.filters)
     free = [name for name in named or DIMENSIONS if name not in narrowed]
     free = free or [name for name in DIMENSIONS if name not in narrowed] or ["error_code"]
-    return free[0] if len(free) == 1 else _most_telling(data, free)
+    return free[0] if len(free) == 1 else _most_telling(data, free, by_rate=not counted)
 
 
-def _most_telling(data: Measured, dimensions: Sequence[str]) -> str:
+def _most_telling(data: Measured, dimensions: Sequence[str], *, by_rate: bool) -> str:
     best, best_score = "model" if "model" in dimensions else dimensions[0], 0.0
     for dimension in dimensions:
         now, before = _by_value(data.now, dimension), _by_value(data.before, dimension)
@@ -82,7 +89,7 @@ def _most_telling(data: Measured, dimensions: Sequence[str]) -> str:
         for value, (n, k) in now.items():
             if len(now.keys() | before.keys()) < 2:
                 continue
-            if failures:
+            if failures and by_rate:
                 was_n, was_k = before.get(value, (0, 0))
                 rest = n * (failures - k) / (calls - n) if calls > n else 0.0
                 score = max(score, _gain(k, max(rest, n * was_k / was_n if was_n else 0.0, 0.5)))
@@ -155,6 +162,7 @@ def _rows(
     by_code = "error_code" in by
     if by_code:  # the calls that succeeded are no value of this dimension
         slices = [one for one in slices if one.failures or one.before_failures]
+    counted = bool(observation.filters.error_code)
     failures = sum(one.failures for one in slices)
     calls = sum(one.calls for one in slices)
     before_calls = sum(one.before_calls for one in slices)
@@ -166,7 +174,7 @@ def _rows(
     for one in slices:
         more_calls = one.calls - one.before_calls * scale if has_baseline else 0.0
         ratings, negative = rated.get(tuple(one.where.get(name, "") for name in by), (0, 0))
-        if by_code:
+        if by_code or counted:
             excess = one.failures - one.before_failures * scale if has_baseline else float(one.failures)
         elif measure == "slow":
             excess = one.calls * ((one.p95_ms or 0.0) - (one.before_p95_ms or one.p95_ms or 0.0))
@@ -178,6 +186,7 @@ def _rows(
             rate = one.before_failures / one.before_calls if one.before_calls else usual
             excess = one.failures - one.calls * rate
         row = replace(_row(one, by, failures, compared=has_baseline), ratings=ratings, negative=negative)
+        row = _without_rates(row) if counted else row
         ranked.append((-excess, -more_calls, -one.calls, row.value, row))
     return tuple(row for *_, row in sorted(ranked, key=lambda item: item[:4]))
 
@@ -210,6 +219,10 @@ def _row(one: Slice, by: tuple[str, ...], failures: int, *, compared: bool) -> D
     )
 
 
+def _without_rates(row: DrillRow) -> DrillRow:
+    return replace(row, failure_rate=None, baseline=row.baseline and replace(row.baseline, failure_rate=None))
+
+
 # --- to paste, and where to go on -------------------------------------------------------------------------------------
 
 
@@ -219,6 +232,9 @@ def _paste(observation: Observation, causes: Sequence[CauseRow]) -> Message:
         now = observation.now
         if not now.calls:
             return Message("drill.paste_no_calls" if observation.matched_by_filters else "headline.no_match")
+        if observation.filters.error_code:
+            before = observation.before.failures if observation.before is not None else None
+            return Message("drill.paste_counted", {"failures": now.failures, "before_failures": before})
         return Message("drill.paste_nothing", {"calls": now.calls, "rate": now.failure_rate})
     values: dict[str, str | int | float | None] = {"more": len(causes) - 2 if len(causes) > 2 else None}
     for number, row in enumerate(causes[:2], start=1):
@@ -279,6 +295,11 @@ def _next(causes: Sequence[CauseRow], by: tuple[str, ...], filters: Filters, nex
         if row.family:
             commands.append(command("recover", "--runbook", row.family))
     return tuple(one for one in dict.fromkeys(commands) if one != just_asked)
+
+
+def _whole(filters: Filters, next_options: str) -> tuple[str, ...]:
+    """Give the same question with the calls that succeeded: only among all of them failures have a rate."""
+    return (command("drill", *scope_options({}, replace(filters, error_code=())), options=next_options),)
 
 
 def _by(*dimensions: str) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ ALIKE = 0.2
 """What rose by less than this part did not rise."""
 ENOUGH = 20
 """Calls from which a size or a rate can be compared."""
+_BY_SIZE = frozenset({"rate_limit_tokens", "water_level", "latency", "timeout", "input_too_long"})
+"""Incidents that larger requests can cause: that these are not ruled out is said."""
 WELL = 0.01
 """Other models are well when no larger part of their calls fails in the same way."""
 
@@ -38,6 +40,11 @@ class Tally:
     output_tokens: int = 0
     apps: Counter[str] = field(default_factory=Counter)
     bad_apps: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def mean_tokens(self) -> float:
+        """Tokens of an answered call; calls that failed are logged with 0, and would have had as many."""
+        return (self.input_tokens + self.output_tokens) / max(1, self.answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,10 @@ def ruled_out(case: Case, lang: str = "en") -> Iterator[Message]:
 
 
 def _limits(case: Case, incident: Incident) -> Iterator[Message]:
+    """Yield that limits are far; unless the question left out some of the calls that share them."""
+    filters = case.around.filters
+    if filters.app or filters.module or filters.workspace or filters.error_code:
+        return
     model = incident.scope.get("model")
     rows = [row for row in case.quota_rows if row.workspace is None and model in (None, row.model)]
     levels = [row.level for row in rows if row.level is not None]
@@ -146,12 +157,17 @@ def _same_size(name: str, part: str, case: Case) -> Iterator[Message]:
     size, usual = (getattr(one, part) / one.answered for one in (case.now, case.before))
     if usual and size <= (1 + ALIKE) * usual:
         yield Message(f"ticket.same_{name}", {"tokens": size, "before": usual})
+    elif usual and case.incident is not None and case.incident.type in _BY_SIZE:
+        yield Message(f"ticket.larger_{name}", {"tokens": size, "before": usual})
 
 
 def _same_demand(case: Case) -> Iterator[Message]:
+    """Yield that neither calls nor tokens rose; where few calls were answered, nobody knows how large they are."""
     now, before, minutes = case.now, case.before, case.observation.baseline_read_ms / 60_000
-    if not minutes or before.calls < ENOUGH or not now.calls:
+    if not minutes or now.answered < ENOUGH or before.answered < ENOUGH:
         return
     rate, usual = now.calls / case.observation.window.span.minutes, before.calls / minutes
-    if rate <= (1 + ALIKE) * usual:
-        yield Message("ticket.same_demand", {"calls": rate, "before": usual})
+    tokens, usual_tokens = rate * now.mean_tokens, usual * before.mean_tokens
+    if rate <= (1 + ALIKE) * usual and tokens <= (1 + ALIKE) * usual_tokens:
+        values = {"calls": rate, "before": usual, "tokens": tokens, "before_tokens": usual_tokens}
+        yield Message("ticket.same_demand", values)

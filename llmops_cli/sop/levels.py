@@ -20,6 +20,8 @@ REACHED = 0.9
 """A level from which on a limit may have refused calls: minutes of the clock and those of the platform differ."""
 FULL = 0.8
 """Below this level of a known limit, refusals are not explained by this log's own demand."""
+SUDDEN = 0.5
+"""Below this level of a second's even share, calls refused as a burst are not explained by this log's own seconds."""
 BEFORE_REFUSALS_MS = 600_000
 """How long before the first refusal the demand that led to it may have risen."""
 LEAST_GROWTH = 1.15
@@ -83,11 +85,11 @@ def explain(ledger: Ledger, finding: Finding, rows: Sequence[QuotaRow]) -> Findi
     if row is not None:
         peak_ms = peaks[row.model, row.workspace][1]
         evidence[1:1] = _busiest(ledger, row, peak_ms, tokens=measure == "tokens", burst=burst)
-        level = (row.tpm if measure == "tokens" else row.rpm).level
+        said, level, full = _explained_by(ledger, finding, row)
         if level is None:
             evidence.append(Message("evidence.limit_unknown", {"model": row.model}))
-        elif level < FULL and not burst and not _tokens_hidden(finding) and not _only_a_part(ledger, row):
-            evidence.append(Message("evidence.limit_not_reached", {"level": level}))
+        elif level < full and not _only_a_part(ledger, row):
+            evidence.append(Message(said, {"level": level}))
             hypothesis = "limit_elsewhere"
     # Bursts are refused at once; minutes only once the minute, or the platform's reserve, is used up.
     rose_ms = None if burst else demand_rose(ledger, finding.scope, measure, finding.since_ms)
@@ -123,9 +125,18 @@ def _refused_with(ledger: Ledger, finding: Finding, rose_ms: int) -> int:
     return min(refused, default=rose_ms)
 
 
-def _tokens_hidden(finding: Finding) -> bool:
-    """Whether so many calls were refused, with 0 tokens logged, that a token level says little."""
-    return finding.type == "rate_limit_tokens" and finding.failures > 0.3 * finding.calls
+def _explained_by(ledger: Ledger, finding: Finding, row: QuotaRow) -> tuple[str, float | None, float]:
+    """Return the sentence for, and the level of, what should explain refusals; and below which level it does not."""
+    if finding.type == "rate_limit_burst":
+        return "evidence.share_not_reached", row.rps.level, SUDDEN
+    if finding.type != "rate_limit_tokens":
+        return "evidence.limit_not_reached", row.rpm.level, FULL
+    # Refused calls are logged with 0 tokens: they count as large as those that were answered meanwhile.
+    since_ms = finding.since_ms - ledger.observation.bucket_ms
+    answered = [cell for cell in ledger.within(finding.scope) if cell.ok and cell.bucket_ms > since_ms]
+    mean = sum(cell.total_tokens for cell in answered) / max(1, sum(cell.calls for cell in answered))
+    tokens = max(row.tpm.peak, row.rpm.peak * mean)
+    return "evidence.limit_not_reached_estimated", tokens / row.tpm.limit if row.tpm.limit else None, FULL
 
 
 def _only_a_part(ledger: Ledger, row: QuotaRow) -> bool:

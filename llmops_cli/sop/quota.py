@@ -20,6 +20,10 @@ from llmops_cli.sop.ledger import family_of
 from llmops_cli.sop.peaks import busiest_minute
 from llmops_cli.sop.steps import next_steps
 
+LEAST_REFUSED = 5
+LEAST_REFUSED_SHARE = 0.01
+"""Fewer refused calls, or a smaller share of a resource's calls, are nothing to act on."""
+
 Key = tuple[str, str | None]
 Points = Sequence[tuple[float, float]]
 Series = Mapping[Key, tuple[Points, Points]]
@@ -94,7 +98,13 @@ def quota(
 ) -> QuotaData:
     """Give the water levels with what limits their truth, and what to do about the highest of them."""
     rows = water_levels(observation, limits, thresholds)
-    high = [row for row in rows if row.state in ("warning", "critical") or row.throttled]
+    calls = {(one.model, one.workspace): one.calls for one in observation.demand}
+    high = [
+        row
+        for row in rows
+        if row.state in ("warning", "critical")
+        or row.throttled >= max(LEAST_REFUSED, LEAST_REFUSED_SHARE * calls[row.model, row.workspace])
+    ]
     steps: list[str] = []
     for row in high[:1]:
         scope = {"model": row.model, **({"workspace": row.workspace} if row.workspace else {})}
@@ -188,13 +198,16 @@ def _state(level: float | None, thresholds: Thresholds) -> Severity:
 
 
 def _exhausted_at(observation: Observation, demand: Demand, limit: Limit, series: Series) -> datetime | None:
-    """When the busiest minute will be as large as a limit, if demand goes on rising as in the window."""
+    """When the busiest minute will be as large as a limit, if demand goes on rising as in the window.
+
+    None for what is full already, and for a log that ended long ago: its future is past.
+    """
     calls, tokens = series.get((demand.model, demand.workspace), ([], []))
-    found = [
-        reached
-        for ceiling, peak, points in ((limit.rpm, demand.rpm_peak, calls), (limit.tpm, demand.tpm_peak, tokens))
-        if ceiling and peak < ceiling and (reached := _reached_ms(observation, points, peak, ceiling))
-    ]
+    halves = ((limit.rpm, demand.rpm_peak, calls), (limit.tpm, demand.tpm_peak, tokens))
+    known = [(ceiling, peak, points) for ceiling, peak, points in halves if ceiling]
+    if observation.window.anchored or any(peak >= ceiling for ceiling, peak, _ in known):
+        return None
+    found = [reached for ceiling, peak, points in known if (reached := _reached_ms(observation, points, peak, ceiling))]
     return observation.window.at(min(found)) if found else None
 
 

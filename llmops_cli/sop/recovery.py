@@ -10,6 +10,7 @@ Sources: https://help.aliyun.com/zh/model-studio/rate-limiting-best-practices (r
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -36,7 +37,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "rate_limit_burst": ("throttle", "queue_on_server", "workspace_limits", "fallback_model"),
     "capacity": ("back_off", "fallback_model", "ticket"),
     "auth": ("rotate_key", "stop_retries", "ticket"),
-    "billing": ("stop_retries", "pay_bill", "ticket"),
+    "billing": ("pay_bill", "stop_retries", "ticket"),
     "permission": ("grant_access", "stop_retries", "ticket"),
     "content_moderation": ("review_content", "stop_retries", "ticket"),
     "bad_request": ("undo_release", "fix_request", "stop_retries"),
@@ -205,18 +206,22 @@ class _Case:
 
     def _reason(self, name: str) -> str:
         """Return the ending of the id that says why, where the usual reason is not the one that holds here."""
-        row = self._row()
-        level = None if row is None else self._measured(row)[1].level
-        below = level is not None and level < 1
         if name == "throttle" and self.incident.type == "rate_limit_burst":
             return "_burst"
         if name == "throttle" and not self.helps:
             return "_alone"
-        if name in ("throttle", "expand") and self.incident.type in LIMITED and below:
+        if name in ("throttle", "expand") and self.incident.type in LIMITED and self._below:
             return "_near" if self.incident.type == "water_level" else "_below"
         if name == "ticket" and self.incident.type in _FIRST_THE_CONSOLE:
             return "_console"
         return ""
+
+    @property
+    def _below(self) -> bool:
+        """Whether demand is below the limit known here."""
+        row = self._row()
+        level = None if row is None else self._measured(row)[1].level
+        return level is not None and level < 1
 
     def identity(self, action: Action) -> tuple[object, ...]:
         """Return what makes two actions the same: the command, or without one what it is done to."""
@@ -263,15 +268,21 @@ class _Case:
     def _models_with_room(self) -> str:
         """Name the other models in use that are far from their limits and their room, calls per minute: most first.
 
-        One that could take over less than half of what is too much is left out.
+        One that could take over less than half of what is too much is left out, and so is one of another kind: a model
+        that sees cannot stand in for one that writes. Where calls are refused far below a limit of the shipped table,
+        the table does not hold for this account, and tells of no room.
         """
         own = self._row()
+        far_below = self.incident.hypothesis.id == "hypothesis.limit_elsewhere"
+        disproved = own.limit_source if own is not None and far_below and "table" in own.limit_source else None
         excess = own.rpm.peak - own.rpm.limit if own is not None and own.rpm.limit else 0.0
         room = {
             row.model: math.floor(row.rpm.limit - row.rpm.peak)
             for row in self.quota_rows
             if row.workspace is None
             and row.model != self.model
+            and row.limit_source != disproved
+            and _kind(row.model) == _kind(self.model)
             and row.level is not None
             and row.level < ROOM_LEFT
             and row.rpm.limit is not None
@@ -292,6 +303,14 @@ class _Case:
             yield from option("workspace", where)
 
 
+def _kind(model: str) -> frozenset[str]:
+    """Name what a model takes or gives besides text, as far as its name tells."""
+    return frozenset(_OTHER_THAN_TEXT.findall(model.lower()))
+
+
+_OTHER_THAN_TEXT = re.compile(
+    r"-vl|-ocr|qvq|-audio|-omni|voice|speech|tts|asr|paraformer|image|video|^wan|embedding|rerank"
+)
 _WITHOUT_OPTIONS = frozenset({"read_runbook"})  # they ask no log, so they have no window
 _PER_MODEL = frozenset({"fallback_model", "queue_on_server", "shorten_input", "longer_context", "stream"})
 

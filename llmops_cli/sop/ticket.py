@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from llmops_cli.errors import UsageError
 from llmops_cli.evidence import Cell, Filters, Message, Observation, Thresholds
 from llmops_cli.knowledge.request import MAX_REQUEST_IDS, TICKET_FIELDS
 from llmops_cli.knowledge.sentences import sentence
@@ -51,8 +52,15 @@ def ticket_fields(
     """Return the fields that evidence gives and the names of those that are missing, both in the order of the text.
 
     `observation` is of the incident's scope, `around` of everything that was asked for; without an incident both are
-    the same, and every failure counts. `request_ids` are of failed calls. Sentences are in `lang`, latencies ms.
+    the same, and every failure counts. `request_ids` are of failed calls. Sentences are in `lang`, latencies ms. Raises
+    `UsageError` where no call was seen: there is nothing that support could look up.
     """
+    if not around.now.calls:
+        raise UsageError(
+            "no_call",
+            "no model call in this window: there is nothing to write to Alibaba Cloud about",
+            "look upstream, at your own side, first (llmops recover --runbook no_data), or widen the window (--since)",
+        )
     scope = incident.scope if incident else {}
     families = families_of(incident)
     now, before = (tally(of_scope(observation, scope, period), families) for period in ("now", "before"))
@@ -74,7 +82,7 @@ def ticket_fields(
         "failure_rate": now.bad / now.calls if now.bad else None,
         "before_failure_rate": before.bad / before.calls if now.bad and before.calls else None,
         "slow": slow or None,
-        "slow_rate": slow / now.answered if slow and now.answered else None,
+        "slow_rate": slow / now.calls if slow else None,
         "p95_ms": observation.now.durations.p95,
         "before_p95_ms": observation.before.durations.p95 if observation.before else None,
         "status_code": codes[0][0].status_code if codes else None,
@@ -96,10 +104,11 @@ def ticket_fields(
 def chosen(incidents: Sequence[Incident], kind: str | None) -> tuple[Incident | None, tuple[Message, ...]]:
     """Choose what a ticket is about: the first incident of the type asked for, else the gravest that has no letter.
 
-    A rate limit has one of its own (`recover expand`). Returns the notes that say what else there would be.
+    What may be the service's fault comes before what shows none; a rate limit, which has a letter of its own
+    (`recover expand`), comes last. Returns the notes that say what else there would be.
     """
     wanted = [one for one in incidents if kind in (None, one.type)]
-    about = next((one for one in wanted if one.type not in LIMITED), wanted[0] if wanted else None)
+    about = min(wanted, key=lambda one: (one.type in LIMITED, one.type in _NO_FAULT), default=None)
     if about is None:
         return None, (Message("ticket.no_incident", {"kind": kind}),)
     # A burst is no lack of quota: a higher limit does not end it.
@@ -177,9 +186,8 @@ def _most(
 def _impact(impact: str | None, now: Tally, slow: int, lang: str) -> str | None:
     who, more = named([app for app, _ in ranked(now.bad_apps or now.apps)], lang)
     values: dict[str, str | int | float | None] = {"calls": now.calls, "who": who, "more": more}
-    if slow and now.answered:
-        rate = slow / now.answered
-        shown = Message("ticket.impact_slow", {**values, "slow": slow, "calls": now.answered, "rate": rate})
+    if slow:
+        shown = Message("ticket.impact_slow", {**values, "slow": slow, "rate": slow / now.calls})
     elif now.bad:
         shown = Message("ticket.impact", {**values, "failures": now.bad, "rate": now.bad / now.calls})
     elif now.calls:

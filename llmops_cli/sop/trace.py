@@ -260,8 +260,9 @@ def _next(
         window = ("--from", start.isoformat(timespec="seconds"), "--to", end.isoformat(timespec="seconds"))
     commands = []
     for call, entry in failed:
-        code = option("error-code", call.error_code) if call.error_code else ("--by", "error_code")
-        commands.append(command("drill", *code, *window, options=next_options))
+        # Of the error alone nothing can be told: rates need the calls that succeeded.
+        scope = option("model", call.model) if call.model else ("--by", "error_code")
+        commands.append(command("drill", *scope, *window, options=next_options))
         if is_rate_limit(entry.family) and call.model:
             commands.append(command("quota", *option("model", call.model), *window, options=next_options))
         commands.append(command("recover", "--runbook", entry.family))

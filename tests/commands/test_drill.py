@@ -1,6 +1,7 @@
 """`drill` says where it comes from, whatever has gone wrong; and what it says agrees with `status`."""
 
 import re
+import shlex
 from datetime import datetime
 
 import pytest
@@ -198,3 +199,42 @@ def test_tokens_stand_beside_those_before(llmops, tmp_path):
     assert "tokens before" in on_a_terminal(*words, columns=200)[1]
     _, narrow, _ = on_a_terminal(*words, columns=80)
     assert all(len(line) <= 80 or "llmops" in line for line in without_colour(narrow).splitlines())
+
+
+def test_narrowed_to_error_codes_there_are_counts_and_no_rates(llmops, tmp_path):
+    log = write(tmp_path / "app.log", sorted(keyless()))
+    words = ("drill", "--error-code", "InvalidApiKey", "--by", "app", "--log", log, *WINDOW)
+    data = llmops(*words, "-o", "json").json()["data"]
+    (row,) = data["rows"]
+    assert (row["value"], row["failures"], row["failure_rate"], row["failure_share"]) == ("shop", 200, None, 1)
+    assert (data["causes"], data["excess_failures"]) == ([], 0)
+    assert "%" not in data["paste"]
+    (step,) = data["next"]
+    assert "--error-code" not in step
+    for output in ("table", "markdown"):
+        assert " ".join(llmops(*words, "-o", output).out.split()).count("every call seen is a failure") == 1
+
+
+def test_the_way_on_from_a_trace_counts_successes_too(llmops, tmp_path):
+    log = write(
+        tmp_path / "app.log",
+        sorted([*keyless(), call(END - 5_000, app="desk", workspace="llm-desk", trace="t-seen-0001", **QUOTA)]),
+    )
+    steps = llmops("trace", "t-seen-0001", "--log", log, "-o", "json").json()["data"]["next"]
+    words = shlex.split(next(step for step in steps if "drill" in step))
+    assert "--error-code" not in words
+    data = llmops(*words[1:], "-o", "json").json()["data"]
+    assert all(row["failures"] < row["calls"] for row in data["rows"])
+
+
+def test_where_no_incident_is_one_of_latency_no_cause_is(asked):
+    """Eighteen of ninety answers are slow: enough for a cause on its own, too few for `status`, which has another."""
+    lines = keyless()
+    lines += quiet(NOON_MS - 15 * MINUTE + 77, 20, app="desk", module="Summarize", per_minute=3)
+    lines += [
+        call(BEGAN + 77 + n * 6_000, app="desk", module="Summarize", duration=900 if n % 5 else 4_000)
+        for n in range(90)
+    ]
+    incidents = asked(lines, "status")["incidents"]
+    assert {one["type"] for one in incidents} == {"auth"}
+    assert {cause["family"] for cause in asked(lines, "drill")["causes"]} == {"auth"}

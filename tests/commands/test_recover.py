@@ -215,7 +215,7 @@ def test_a_bill_that_is_not_paid_is_never_answered_with_a_retry(llmops, tmp_path
     data = llmops("recover", *words).json()["data"]
     assert data["incidents"][0]["type"] == "billing"
     names = [action["name"] for action in data["actions"]]
-    assert names[:2] == ["stop_retries", "pay_bill"]
+    assert names[:2] == ["pay_bill", "stop_retries"]
     assert not {"throttle", "back_off", "expand"} & set(names)
     (error,) = llmops("status", *words).json()["data"]["errors"]
     assert (error["family"], error["retry"]) == ("billing", "no")

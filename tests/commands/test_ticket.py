@@ -56,7 +56,7 @@ def test_it_says_what_is_ruled_out_and_only_that(llmops, log):
     assert "0 of 180 calls to other models failed like this" in said
     assert "a release of one application: 2 of them are hit alike" in said
     assert "20 input tokens per answered call, 20 before" in said
-    assert "12 calls per minute, 12 before" in said
+    assert "12 calls and 360 tokens per minute, 12 and 360 before" in said
     one_app = data_of(llmops, log, "--app", "shop")["fields"]
     assert "a release of one application" not in " | ".join(one_app["ruled_out"])
 
@@ -189,3 +189,16 @@ def test_the_command_for_the_other_water_levels_can_be_pasted(llmops, tmp_path):
     (more,) = (line for line in ran.out.splitlines() if " more: " in line and "quota" in line)
     assert f"llmops quota --log {log}" in more
     assert "--since 15m" in more
+
+
+SILENT = ("--timezone", "+08:00", "--from", str(NOON_MS - 120 * MINUTE), "--to", str(NOON_MS - 105 * MINUTE))
+
+
+@pytest.mark.parametrize("words", [SILENT, (*SILENT, "--incident", "latency"), (*WINDOW, "--app", "nobody")])
+def test_there_is_no_letter_about_a_window_without_a_call(llmops, log, words):
+    ran = llmops("recover", "ticket", "--log", log, *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert "error: no model call in this window" in ran.err
+    assert "hint: look upstream" in ran.err
+    answer = llmops("recover", "ticket", "--log", log, *words, "-o", "json").json()
+    assert answer["errors"][0]["code"] == "no_call"

@@ -1,4 +1,5 @@
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -264,3 +265,50 @@ def test_what_to_do_about_a_limit_follows_the_type_of_its_refusals(error, kind):
     found = quota(observation, [Limit("qwen-plus", None, 60, 6000)], Thresholds(), next_options="--log app.log").next
     assert found[-1] == f"llmops recover --runbook {kind}"
     assert found[1:-1] == ("llmops recover --log app.log",)  # the plan, which knows what would help
+
+
+def test_refusals_far_below_the_token_limit_have_another_hypothesis():
+    """A third is refused, with 0 tokens in the log; even with those of the others the limit is far."""
+    special = {(None, "qwen-plus", None): {"tokens": 400, "fail_every": 2, "error": "rate_limit_tokens"}}
+    records = [*four_apps(BEFORE.start_ms, FIVE, 30), *four_apps(FIVE, NOW.end_ms, 30, special=special)]
+    found = one(judged(records, limits={"qwen-plus": {"tpm": 1_000_000}}))
+    assert found.hypothesis.id == "hypothesis.limit_elsewhere"
+    (level,) = (m.values["level"] for m in found.evidence if m.id == "evidence.limit_not_reached_estimated")
+    assert level == pytest.approx(120 * 400 / 1_000_000, rel=0.05)
+    near = one(judged(records, limits={"qwen-plus": {"tpm": 50_000}}))  # 24,000 logged in the busiest minute
+    assert near.hypothesis.id == "incident.rate_limit_tokens.hypothesis"
+
+
+def test_a_second_far_below_its_share_is_no_burst_of_this_log():
+    burst = (429, "Throttling.BurstRate", "Request rate increased too quickly.")
+    special = {(None, "qwen-plus", None): {"fail_every": 3, "error": burst}}
+    records = [*four_apps(BEFORE.start_ms, FIVE, 30), *four_apps(FIVE, NOW.end_ms, 30, special=special)]
+    far = one(judged(records, limits={"qwen-plus": {"rpm": 30_000}}))
+    assert (far.type, far.hypothesis.id) == ("rate_limit_burst", "hypothesis.limit_elsewhere")
+    assert "evidence.share_not_reached" in [message.id for message in far.evidence]
+    near = one(judged(records, limits={"qwen-plus": {"rpm": 300}}))
+    assert near.hypothesis.id == "incident.rate_limit_burst.hypothesis"
+
+
+@pytest.mark.parametrize(("refused", "told"), [(1, False), (4, False), (5, True)])
+def test_a_refusal_or_two_is_no_reason_to_act(refused, told):
+    records = [*steady(T0, NOW.end_ms, 20), *(call(T0 + n * 999, error="rate_limit_requests") for n in range(refused))]
+    observation = seen(records, baseline=None)
+    found = quota(observation, [Limit("qwen-plus", None, 60_000, None)], Thresholds())
+    assert bool(found.next) is told
+    many = seen([*records, *steady(T0, NOW.end_ms, 200)], baseline=None)
+    assert quota(many, [Limit("qwen-plus", None, 60_000, None)], Thresholds()).next == ()
+
+
+def test_what_is_full_will_not_be_full_at_a_time_to_come():
+    """Requests are above their limit, tokens rise towards theirs; and a log that ended long ago has no future."""
+    records = []
+    for minute in range(15):
+        records += steady(T0 + minute * MINUTE, T0 + (minute + 1) * MINUTE, 20 + 4 * minute)
+    observation = seen(records, baseline=None)
+    rising_too = Limit("qwen-plus", None, 70, 9_000)
+    assert water_levels(observation, [rising_too], Thresholds())[0].exhausted_at is None
+    room = Limit("qwen-plus", None, 200, 9_000)
+    assert water_levels(observation, [room], Thresholds())[0].exhausted_at is not None
+    ended = replace(observation, window=replace(observation.window, anchored=True))
+    assert water_levels(ended, [room], Thresholds())[0].exhausted_at is None

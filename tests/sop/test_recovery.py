@@ -254,3 +254,38 @@ def test_no_step_divides_by_what_the_incident_is_already_narrowed_to():
             words = (action.command or "").split()
             divided = {words[at + 1] for at, word in enumerate(words) if word == "--by"}
             assert not divided & set(scope), action.command
+
+
+def test_no_fallback_takes_other_input_or_gives_other_output():
+    others = [
+        "qwen-vl-max",
+        "qwen-vl-ocr",
+        "qwen-audio-turbo",
+        "qwen3-omni-flash",
+        "text-embedding-v4",
+        "gte-rerank-v2",
+    ]
+    others += ["qwen3-tts-flash", "qwen3-asr-flash", "qwen-image-plus", "wan2.2-t2i-plus", "cosyvoice-v2"]
+    rows = [quota("qwen-plus", 1.3), quota("qwen-turbo", 0.1), *(quota(name, 0.1) for name in others)]
+    data = plan([incident("rate_limit_requests", model="qwen-plus")], rows)
+    assert action(data, "fallback_model").why.values["others"] == "qwen-turbo 205"
+    seeing = plan([incident("rate_limit_requests", model="qwen-vl-max")], [*rows, quota("qwen3-vl-plus", 0.1)])
+    assert action(seeing, "fallback_model").why.values["others"] == "qwen3-vl-plus 205"
+
+
+@pytest.mark.parametrize(
+    ("source", "hypothesis", "named"),
+    [
+        ("table 2026-05 (cn-beijing)", "hypothesis.limit_elsewhere", None),
+        ("table 2026-05 (cn-beijing)", "incident.rate_limit_burst.hypothesis", "qwen-turbo 205"),
+        ("configuration", "hypothesis.limit_elsewhere", "qwen-turbo 205"),
+    ],
+)
+def test_a_table_that_is_disproved_tells_no_room(source, hypothesis, named):
+    rows = [replace(quota(model, 0.1), limit_source=source) for model in ("qwen-plus", "qwen-turbo")]
+    found = replace(incident("rate_limit_burst", model="qwen-plus"), hypothesis=Message(hypothesis))
+    assert action(plan([found], rows), "fallback_model").why.values["others"] == named
+
+
+def test_a_bill_is_settled_first():
+    assert names(plan([incident("billing")], []))[0] == "pay_bill"

@@ -210,7 +210,7 @@ def test_one_match_is_the_trace():
 
 def test_next_commands_are_quoted_and_say_which_time():
     evil = "$(rm -rf ~)'; x"
-    data = run([call(0, status=429, code=evil, message="rate limit", model="-m x")], next_options="--log 'a b.log'")
+    data = run([call(0, status=429, code="X", message="rate limit", model=evil)], next_options="--log 'a b.log'")
     for command in data.next:
         assert shlex.split(command)[0] == "llmops"
     assert evil in shlex.split(data.next[0])
@@ -225,13 +225,15 @@ def test_a_window_that_was_given_is_kept():
 def test_rate_limits_lead_to_quota_and_every_error_to_its_runbook():
     data = run([call(0, **THROTTLED)])
     words = [shlex.split(command)[1:3] for command in data.next]
-    assert words == [["drill", "--error-code"], ["quota", "--model"], ["recover", "--runbook"]]
+    assert words == [["drill", "--model"], ["quota", "--model"], ["recover", "--runbook"]]
 
 
 def test_a_failure_without_any_answer_is_explained_too():
     data = run([call(0, status=None, code="", message="Read timed out")])
     assert data.explanations[0].family == "timeout"
-    assert shlex.split(data.next[0])[1:4] == ["drill", "--by", "error_code"]
+    assert shlex.split(data.next[0])[1:4] == ["drill", "--model", "qwen-plus"]
+    nameless = run([call(0, status=None, code="", message="Read timed out", model="")])
+    assert shlex.split(nameless.next[0])[1:4] == ["drill", "--by", "error_code"]
 
 
 @pytest.mark.parametrize("duration", [-5, 0, 10**9])
