@@ -202,6 +202,9 @@ def test_a_profile_without_a_log_is_told_where_to_write_one(tmp_path):
         ("[profiles.x]\nencoding = 'utf-7'", 2, "not an encoding of logs", ""),
         ("[profiles.x]\nregion = 'Beijing'", 2, "region id", ""),
         ("[profiles.x.arms]\nendpoint = 'ftp://a'", 2, "host name", ""),
+        ("[profiles.x.arms]\nendpoint = 'a:99999'", 2, "has a port that is no number from 1 to 65535", ""),
+        ("[profiles.x.arms]\nendpoint = 'a:port'", 2, "has a port that is no number from 1 to 65535", ""),
+        ("[profiles.x.arms]\nendpoint = 'a:0'", 2, "has a port that is no number from 1 to 65535", ""),
         ("[profiles.x.arms]\nendpoint = 'http://u:hunter2@a'", 2, "user or password", ""),
         ("[profiles.x.modelstudio]\napi_key_env = 'sk-hunter2'", 2, "does not belong in this file", ""),
         ("[profiles]\nx = 3", 2, "must be a table", ""),
@@ -223,6 +226,27 @@ def test_several_faults_are_counted_and_the_first_line_comes_first(tmp_path):
     error = fault(tmp_path, "[profiles.x]\nzzz = 1\nlog = 5\n")
     assert ":2: " in error.message
     assert error.message.endswith("(and 1 more)")
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "key", "meant"),
+    [
+        ('[profiles.x.sls]\nlogstore = "calls"\nprojekt = "shop"', 3, "projekt", "project"),
+        ('[profiles.x]\nsls = { logstore = "calls", projekt = "shop" }', 2, "projekt", "project"),
+        ('[profiles.x]\nlog = 5\nregoin = "cn-beijing"', 3, "regoin", "region"),
+        ("[profiles.x.sls]\nproject = 5\nlogstore = 'l'\nfields = { workspce = 'w' }", 4, "workspce", "workspace"),
+    ],
+)
+def test_a_mistyped_key_is_named_before_what_is_missing_for_it(tmp_path, text, at, key, meant):
+    error = fault(tmp_path, text, profile="x")
+    assert error.message.startswith(f'{tmp_path}/llmops.toml:{at}: unknown key "{key}"')
+    assert error.hint.startswith(f'did you mean "{meant}"?')
+
+
+def test_what_is_missing_is_said_with_the_table_to_add_it_to(tmp_path):
+    error = fault(tmp_path, '[profiles.x]\n[profiles.x.sls]\nlogstore = "calls"', profile="x")
+    assert ":2: profiles.x.sls.project is missing" in error.message
+    assert error.hint == "add project = ... under [profiles.x.sls]"
 
 
 def test_an_unknown_profile_is_told_with_the_nearest(folder):

@@ -7,6 +7,7 @@ of `~/.aliyun/config.json` can be named in the configuration (`credentials.cli_p
 from __future__ import annotations
 
 import logging
+import os
 import re
 from dataclasses import dataclass
 from threading import Lock
@@ -24,6 +25,7 @@ _SOURCES = {
 }
 """The library's names of its providers, as a reader knows them."""
 
+_KEY = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET")
 _CODE = re.compile(r'"Code"\s*:\s*"([\w.]+)"')
 _CLI_REASON = re.compile(r"CLIProfileCredentialsProvider: (?!unable to open)([^'\"]{1,100})")
 
@@ -78,10 +80,15 @@ class Chain:
                 f'profile "{self._cli_profile}" of ~/.aliyun/config.json gives no key: {_first_line(error)}',
                 "aliyun configure list shows the profiles; credentials.cli_profile of llmops.toml names one",
             )
+        half, wanted = "", " and ".join(_KEY)
+        given = [name for name in _KEY if os.environ.get(name)]
+        if len(given) == 1:
+            [lacking] = {*_KEY} - {*given}
+            half, wanted = f"{given[0]} is set, but {lacking} is not", f"{lacking} too"
         return SourceError(
             "no_credentials",
-            f"no Alibaba Cloud credentials: {_tried(str(error))}",
-            "set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run aliyun configure",
+            f"no Alibaba Cloud credentials: {_tried(str(error), half)}",
+            f"set {wanted}, or run aliyun configure",
         )
 
     def identity(self) -> Identity:
@@ -92,7 +99,7 @@ class Chain:
         source = _SOURCES.get(first, first or "unknown") + (f" ({rest})" if rest and rest != "static_ak" else "")
         if self._cli_profile is not None:
             source += f', profile "{self._cli_profile}"'
-        return Identity(found.get_access_key_id() or "", source, bool(found.get_security_token()))
+        return Identity(str(found.get_access_key_id() or ""), source, bool(found.get_security_token()))
 
     def _open(self) -> Provider:
         # The library reads the environment while it is imported.
@@ -107,9 +114,12 @@ class Chain:
         return chain
 
 
-def _tried(text: str) -> str:
-    """Tell from the library's list what gave no key. Its own words are not repeated: they hold tokens."""
-    told, none = [], ["environment"]
+def _tried(text: str, half: str) -> str:
+    """Tell from the library's list what gave no key. Its own words are not repeated: they hold tokens.
+
+    `half`: what the environment has of a key, empty where it has nothing.
+    """
+    told, none = ([half], []) if half else ([], ["environment"])
     if "OIDCRoleArn" in text:
         code = _CODE.search(text)
         told.append(f"OIDC fails ({code[1] if code else 'STS gives no answer'})")

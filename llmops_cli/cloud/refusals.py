@@ -17,14 +17,15 @@ from llmops_cli.errors import SourceError
 _AGAIN = frozenset(
     {
         "ReadQuotaExceed", "WriteQuotaExceed", "ShardReadQuotaExceed", "ShardWriteQuotaExceed", "ProjectQuotaExceed",
-        "ServerBusy", "InternalServerError", "RequestTimeout", "RequestError", "ShardNotReady", "ExceedQPS",
+        "QuotaExceed", "ExceedQuota", "ExceedQPS", "ServerBusy", "InternalServerError", "RequestTimeout", "RequestError",
+        "ShardNotReady",
     }
 )  # fmt: skip
 """Codes of an overload or a failure that passes."""
 _ACTION = re.compile(r"\b(?:action\s*:\s*|Action=)?\"?(log:[A-Za-z]+)", re.IGNORECASE)
-_COLUMN = re.compile(r"[Cc]olumn '?\"?([^'\"\s]+?)'?\"? (?:not|cannot be) (?:be )?resolved")
+_COLUMN = re.compile(r"[Cc]olumn (?:'(.{1,200}?)'|\"(.{1,200}?)\"|(\S+)) (?:not|cannot be) (?:be )?resolved")
 _NOT_INDEXED = re.compile(
-    r"key \(([^)]+)\) is not config as key value config|field:? ?'?\"?(\S+?)'?\"? is not indexed",
+    r"key \((.{1,200}?)\) is not config as key value config|field:? ?'?\"?(\S+?)'?\"? is not indexed",
     re.IGNORECASE,
 )
 _CAUSES = (
@@ -68,7 +69,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a failure of this progr
         """Whether the same request may succeed a moment later."""
         if self.code == "LogRequestError" and self.status == 0:
             return _cause(self.message) not in _LASTING
-        return self.status >= 500 or self.code in _AGAIN
+        return self.status >= 500 or self.status == 429 or self.code in _AGAIN
 
     @property
     def missing_column(self) -> str | None:
@@ -175,6 +176,11 @@ def _of_identity(refusal: Refusal, place: Place, text: str) -> tuple[str, str, s
             f'{who} may not do this in project "{place.project}": {text}',
             f"grant the RAM action {action} on acs:log:*:*:project/{place.project}/*",
         )
+    if refusal.code == "SignatureNotMatch":
+        what = f"the secret is not that of {who}, or region in llmops.toml is not that of {place.endpoint}"
+        hint = "set the secret that goes with this key (ALIBABA_CLOUD_ACCESS_KEY_SECRET, or aliyun configure); "
+        hint += "if it is right, set region in llmops.toml to the endpoint's"
+        return "credentials_refused", f"{what} (SignatureNotMatch)", hint
     if refusal.status in (401, 403) and not refusal.passes:
         return (
             "credentials_refused",

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from llmops_cli.cloud.credentials import Chain, Identity
 from llmops_cli.cloud.inflight import Deadline, InFlight, OverdueError, Pending
-from llmops_cli.cloud.refusals import Place, Refusal, explained
+from llmops_cli.cloud.refusals import Place, Refusal, explained, shortened
 from llmops_cli.errors import SourceError
 
 MOST_SENDS = 6
@@ -62,7 +63,17 @@ class _IncompleteError(Exception):
 
 
 class _Client(_LogClient):  # type: ignore[misc]
-    """The SDK's client without its own retries."""
+    """The SDK's client without its own retries, and without redirects: another host would be shown the STS token."""
+
+    def _getHttpResponse(self, *args: Any, **options: Any) -> Any:  # noqa: N802 - the SDK's name
+        status, body, headers = super()._getHttpResponse(*args, **options)
+        if 300 <= status < 400:
+            to = shortened(headers.get("Location", "nowhere"))
+            raise Refusal("Redirected", f"the endpoint redirects to {to}, which is not followed", status, "", {})
+        return status, body, headers
+
+    def _get_http_sender(self, method: str) -> Any:
+        return partial(super()._get_http_sender(method), allow_redirects=False)
 
     def _sendRequest(self, *args: Any, **options: Any) -> Any:  # noqa: N802 - the SDK's name
         try:
@@ -70,10 +81,10 @@ class _Client(_LogClient):  # type: ignore[misc]
         except LogException as error:
             status = error.get_resp_status()
             status = 0 if error.get_error_code() == "LogRequestError" and status == 200 else status
+            code, said, request_id = error.get_error_code(), error.get_error_message(), error.get_request_id()
             raise Refusal(
-                error.get_error_code(), error.get_error_message(), status, error.get_request_id() or "",
-                error.resp_header or {},
-            ) from error  # fmt: skip
+                str(code or ""), str(said or ""), status, str(request_id or ""), error.resp_header or {}
+            ) from error
 
     @staticmethod
     def _loadJson(status: int, headers: Any, body: Any, requestId: str) -> Any:  # noqa: N802, N803 - the SDK's names
@@ -240,7 +251,9 @@ def _answered(send: Callable[[], Answer]) -> Answer:
     """Send, and tell an answer in pieces as what it is."""
     try:
         return send()
-    except (LogException, ValueError, LookupError, AttributeError, TypeError, RuntimeError) as error:
+    except (Refusal, _IncompleteError, SourceError):
+        raise
+    except Exception as error:  # what the SDK does not foresee: a damaged compression, a length that is none
         raise Refusal("BadAnswer", f"not an answer of Log Service: {error}", 502, "", {}) from error
 
 

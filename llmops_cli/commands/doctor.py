@@ -30,6 +30,8 @@ def doctor(question: Question, lang: options.Lang = "en") -> int:
     identity, checks = _cloud(question)
     if question.logs:
         checks = [*_local(question), *checks]
+    if not any(check.name == "region" for check in checks):  # which is wrong then, and said to be
+        checks += _limits(question)
     for name in _OTHERS:
         if getattr(question.settings, name) is not None:
             detail = f"configured under {question.settings.origin.get('profile', 'the profile')}, and not read yet"
@@ -43,7 +45,8 @@ def _cloud(question: Question) -> tuple[IdentityRow | None, list[Diagnosis]]:
     settings = question.settings
     if settings.sls is None:
         return None, []
-    from llmops_cli.sources.sls.checkup import examined  # noqa: PLC0415 - an SDK, for those who use it
+    from llmops_cli.provision.index import BATCH_KEY  # noqa: PLC0415 - an SDK, for those who use it
+    from llmops_cli.sources.sls.checkup import examined  # noqa: PLC0415 - likewise
 
     service = log_service(settings, question.timeout_s)
     try:
@@ -56,8 +59,44 @@ def _cloud(question: Question) -> tuple[IdentityRow | None, list[Diagnosis]]:
     where = settings.sls
     fields = {str(name): key for name, key in where.fields.items()}
     now = datetime.fromtimestamp(question.now_ms / 1000, question.zone)
-    checks += examined(service, where.project, where.logstore, fields, timeout_s=question.timeout_s, now=now)
+    checks += examined(
+        service,
+        where.project,
+        where.logstore,
+        fields,
+        upload_key=BATCH_KEY,
+        timeout_s=question.timeout_s,
+        now=now,
+    )
     return identity, checks
+
+
+def _limits(question: Question) -> list[Diagnosis]:
+    """Say of a region without a table of limits that it has none, and which one was meant where it looks mistyped."""
+    from difflib import get_close_matches  # noqa: PLC0415 - not for `--help`
+
+    from llmops_cli.knowledge.limits import REGIONS  # noqa: PLC0415 - likewise
+
+    settings = question.settings
+    region = settings.region
+    if region in REGIONS:
+        return []
+    detail = f"the table of limits has {', '.join(REGIONS[:-1])} and {REGIONS[-1]}, none for region {region}"
+    where = settings.where("region")
+    # Two regions whose letters are the same differ in their number: each is one of its own.
+    close = [one for one in get_close_matches(region, REGIONS, cutoff=_ALIKE) if _letters(one) != _letters(region)]
+    if close:
+        return [Diagnosis("limits", "warning", detail, f'did you mean "{close[0]}"? It stands at {where}')]
+    fix = f"rpm and tpm under [profiles.{settings.profile}.limits.MODEL] say what a model may"
+    return [Diagnosis("limits", "ok", detail, "" if settings.limits else fix)]
+
+
+_ALIKE = 0.9
+"""From here on a region is a mistyped one: us-west-1 and us-east-1 are less alike (0.89)."""
+
+
+def _letters(region: str) -> str:
+    return region.rstrip("0123456789")
 
 
 def _local(question: Question) -> list[Diagnosis]:

@@ -6,14 +6,16 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from llmops_cli.commands.question import Question
+from llmops_cli.errors import SourceError
 from llmops_cli.evidence import CallStats, Limit, Message, Observation, Slice, SourceState, Span, Window
 from llmops_cli.report import Incident, Report, StatusData
 from llmops_cli.sources import CallSource
 from llmops_cli.window import parse_duration
 
+Answer = TypeVar("Answer")
 LOOK_BACK_MS = 86_400_000
 """How far back a healthy window is looked for: 24 hours."""
 STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
@@ -75,10 +77,20 @@ def look(question: Question, source: CallSource) -> Observation:
         return observation  # each look back is a round of queries: only for what may have begun before
     if question.asked.baseline != "previous":
         return observation  # asked for one day before, its own beginning is no answer
-    by_itself = _by_itself(question, source, observation)
+    by_itself = if_it_answers(source, lambda: _by_itself(question, source, observation), observation)
     if by_itself.own is not None or window.baseline is None:
         return by_itself
-    return _against_healthy(question, source, observation)
+    return if_it_answers(source, lambda: _against_healthy(question, source, observation), observation)
+
+
+def if_it_answers(source: CallSource, ask: Callable[[], Answer], without: Answer) -> Answer:
+    """Ask a remote source for more; where its time is up, what it told before stands, and its state says so."""
+    try:
+        return ask()
+    except SourceError:
+        if not source.remote:
+            raise
+        return without
 
 
 def _by_itself(question: Question, source: CallSource, observation: Observation) -> Observation:
@@ -204,7 +216,9 @@ def assessed(question: Question, source: CallSource, seen: Observation) -> Statu
     thresholds, options, limits = question.settings.thresholds, next_options(question), limits_of(question, seen)
     seen = judged(seen, source.newest_ms())
     data = _narrowed(assess(seen, limits, thresholds, next_options=options), seen)
-    slow = [_since_slow(question, source, seen, one) for one in data.incidents if one.type == "latency"]
+    late = [one for one in data.incidents if one.type == "latency"]
+    nothing: list[Slice] = []
+    slow = if_it_answers(source, lambda: [_since_slow(question, source, seen, one) for one in late], nothing)
     if not slow:
         return data
     with_p95 = replace(seen, slow=tuple(slow), own=seen.own and replace(seen.own, slow=tuple(slow)))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.gather import asked_ago_ms, assessed, look, next_options, open_source, report
+from llmops_cli.commands.gather import asked_ago_ms, assessed, if_it_answers, look, next_options, open_source, report
 from llmops_cli.commands.hints import (
     gone_silent,
     headless,
@@ -68,7 +68,7 @@ def _again(question: Question) -> Callable[[], Report]:
 
 def answer(question: Question) -> Report:
     """Ask the source and assess what it saw."""
-    from llmops_cli.sop.liveness import silent_ms, unread, with_silence  # noqa: PLC0415
+    from llmops_cli.sop.liveness import silent_ms, unread, with_partial, with_silence  # noqa: PLC0415
 
     with open_source(question) as source:
         seen, newest = look(question, source), source.newest_ms()
@@ -76,11 +76,14 @@ def answer(question: Question) -> Report:
         data = assessed(question, source, seen)
         silence = silent_ms(seen, newest)
         data = with_coverage(replace(with_silence(data, silence), thresholds=thresholds), seen)
-        data = replace(data, incidents=with_requests(source, seen, data.incidents, following))
+        shown = if_it_answers(source, lambda: with_requests(source, seen, data.incidents, following), data.incidents)
+        data = replace(data, incidents=shown)
         if ago_ms := asked_ago_ms(question):
             data = with_comparison(data, seen, ago_ms)
         if headless(source):
             data = unread(data)
+        if any(state.state in ("partial", "failed") for state in source.states()):
+            data = with_partial(data)
         hint_when_headless(question, source)
         hint_when_nothing_matches(question, source, seen.window, data.calls)
         hint_when_zone_is_doubtful(question, seen.window)

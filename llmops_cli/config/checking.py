@@ -10,10 +10,13 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from llmops_cli.config import files, thresholds
-from llmops_cli.config.schema import File
+from llmops_cli.config.schema import FieldName, File
 from llmops_cli.errors import UsageError
 
 _SECRETS = ("secret", "access_key", "accesskey", "api_key", "token", "password")
+
+_UNKNOWN = ("extra_forbidden", "literal_error")
+"""What pydantic calls a key that the schema does not have; the second among the canonical names."""
 
 _WANTED = {
     "string_type": "must be text in quotes",
@@ -22,7 +25,6 @@ _WANTED = {
     "list_type": 'must be a list, such as ["logs/*.log"]',
     "dict_type": "must be a table",
     "model_type": "must be a table",
-    "missing": "is missing",
     "too_short": "is empty",
     "finite_number": "must be a finite number",
 }
@@ -34,9 +36,12 @@ def check(content: dict[str, Any], text: str, path: Path) -> File:
         checked = File.model_validate(content)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
-        # The line that stands first is mended first, whatever order the schema has.
-        located = [(files.line_of(text, _keys(fault["loc"])), number) for number, fault in enumerate(faults)]
-        line, number = min(located)
+        # The line that stands first is mended first, but a mistyped key before what is missing because of it.
+        located = [
+            (fault["type"] not in _UNKNOWN, files.line_of(text, _keys(fault["loc"])), number)
+            for number, fault in enumerate(faults)
+        ]
+        _, line, number = min(located)
         raise _fault(dict(faults[number]), line, path, more=len(faults) - 1) from None
     _check_profiles(checked, text, path)
     return checked
@@ -73,8 +78,13 @@ def _fault(fault: dict[str, Any], line: int, path: Path, *, more: int) -> UsageE
         return UsageError(
             "config_unknown_key",
             f'{shown}: unknown key "{keys[-1]}" in [{_dots(keys[:-1])}]{rest}',
-            "the keys are the canonical field names: " + str(fault["ctx"]["expected"]).replace("'", ""),
+            _meant(keys[-1], get_args(FieldName))
+            + "the keys are the canonical field names: "
+            + str(fault["ctx"]["expected"]).replace("'", ""),
         )
+    if fault["type"] == "missing":
+        hint = f"add {keys[-1]} = ... under [{_dots(keys[:-1])}]"
+        return UsageError("config_value", f"{shown}: {_dots(keys)} is missing{rest}", hint)
     what = _WANTED.get(fault["type"], str(fault["msg"]))
     if fault["type"] == "value_error":
         what = str(fault["ctx"]["error"])
@@ -91,8 +101,12 @@ def _suggest(keys: Sequence[str]) -> str:
     if any(secret in keys[-1].lower() for secret in _SECRETS):
         return "secrets never stand in this file; credentials come from the standard Alibaba Cloud chain"
     known = _known(keys[:-1])
-    close = get_close_matches(keys[-1], known, n=1)
-    return f'did you mean "{close[0]}"?' if close else "the keys here are " + ", ".join(known)
+    return _meant(keys[-1], known).rstrip() or "the keys here are " + ", ".join(known)
+
+
+def _meant(key: str, known: Sequence[str]) -> str:
+    close = get_close_matches(key, known, n=1)
+    return f'did you mean "{close[0]}"? ' if close else ""
 
 
 def _known(keys: Sequence[str]) -> list[str]:

@@ -71,8 +71,12 @@ def _encoding(value: str) -> str:
 
 def _parts(value: str) -> SplitResult:
     parts = urlsplit(value)  # a ValueError of its own where brackets hold no address
-    if parts.port == 0:  # above 65535, likewise
-        raise ValueError("has the port 0, where nobody listens")
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("has a port that is no number from 1 to 65535")
     return parts
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from llmops_cli.cloud.inflight import Deadline
 from llmops_cli.cloud.refusals import Refusal
@@ -22,6 +24,7 @@ NO_PROJECT = ("ProjectNotExist", "ProjectNotExists")
 NO_LOGSTORE = ("LogStoreNotExist",)
 NO_INDEX = ("IndexConfigNotExist",)
 _LOOK_AGAIN_S = 0.5
+_NOT_IN_A_NAME = re.compile(r"[^\w.-]", re.ASCII)
 
 
 class Json:
@@ -77,6 +80,79 @@ class Account:
             else:
                 return True
 
+    def create(
+        self,
+        send: Callable[[], Any],
+        held: Callable[[], Mapping[str, Any] | None],
+        wanted: Mapping[str, Any],
+        *,
+        exists: tuple[str, ...],
+        awaited: tuple[str, ...] = (),
+    ) -> None:
+        """Send what creates an object; see `change`. Raises `SourceError`.
+
+        Where it is there already, either the answer to our own request was lost, or somebody else was quicker: `held`
+        reads it, and it is well if it is as `wanted`.
+        """
+        if self.change(send, awaited=awaited, exists=exists):
+            return
+        there = held()
+        if there is None or same_where_wanted(there, wanted) != wanted:
+            raise meanwhile("somebody else made it a moment ago, and otherwise")
+
+
+def meanwhile(what: str) -> SourceError:
+    """Say what somebody else did between the plan and the change."""
+    return SourceError("made_meanwhile", what, "run the command again: it shows what differs")
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """An object as it was before an update, and the file from which the undo command takes it.
+
+    The undo is a command line, and an object may be longer than a terminal or a shell takes.
+    """
+
+    held: Mapping[str, Any]
+    path: Path
+
+    @classmethod
+    def of(cls, account: Account, name: str, held: Mapping[str, Any]) -> Self:
+        """Name the file: what was there earlier has another one."""
+        from platformdirs import user_state_path  # noqa: PLC0415 - start-up: needed for an update only
+
+        told = json.dumps([account.service.endpoint, account.project, name, held], sort_keys=True)
+        digest = hashlib.sha256(told.encode()).hexdigest()[:12]
+        file = f"{_NOT_IN_A_NAME.sub('_', name)[:100]}-{digest}.json"
+        return cls(held, user_state_path("llmops") / "undo" / file)
+
+    @property
+    def address(self) -> str:
+        """The file as `aliyunlog` takes it, quoted for a shell."""
+        return shlex.quote(f"file://{self.path}")
+
+    def keep(self) -> None:
+        """Write the file, whole or not at all, for its owner alone; in ASCII, for tools of any locale.
+
+        Raises `SourceError`.
+        """
+        draft = self.path.with_suffix(f".{os.getpid()}")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+                json.dump(self.held, file, indent=2)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.path)
+        except OSError as error:
+            with suppress(OSError):
+                draft.unlink()
+            raise SourceError(
+                "undo_unwritable",
+                f"cannot write {self.path}: {(error.strerror or str(error)).lower()}; it was left as it is",
+                "what an update replaces is kept there; free room, or set XDG_STATE_HOME to a folder of yours",
+            ) from error
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -121,7 +197,7 @@ class Named:
 
         def send(change: Change) -> None:
             if (held := before[change.name]) is not None:
-                _keep(held, _way_back(account, change.name, held))
+                Former.of(account, change.name, held).keep()
             self._send(account, change)
 
         return tuple(changes), send
@@ -134,49 +210,19 @@ class Named:
         name = wanted[self.key]
         if held is None:
             return Change.towards(self.kind, name, None, wanted, self.delete(account, name))
-        detail = shlex.quote(f"file://{_way_back(account, name, held)}")
+        detail = Former.of(account, name, held).address
         undo = f"aliyunlog log update_{self.kind} --project={shlex.quote(account.project)} --detail={detail}"
         return Change.towards(self.kind, name, same_where_wanted(held, wanted), wanted, undo)
 
     def _send(self, account: Account, change: Change) -> None:
         send = getattr(account.sdk, f"{change.action}_{self.kind}")
         body = json.dumps(change.after, ensure_ascii=False)  # as text: the SDK encodes a dict as Latin-1
-        if account.change(lambda: send(account.project, body), exists=(f"{self.noun}AlreadyExist",)):
-            return
-        # either the answer to our own request was lost, or somebody else was quicker
-        held = self.held(account, change.name)
-        if held is None or same_where_wanted(held, change.after) != change.after:
-            raise SourceError(
-                "made_meanwhile",
-                "somebody else made it a moment ago, and otherwise",
-                "run the command again: it shows what differs",
-            )
-
-
-def _way_back(account: Account, name: str, held: Mapping[str, Any]) -> Path:
-    """Name the file of an object as it was: what was there earlier has another file."""
-    from platformdirs import user_state_path  # noqa: PLC0415 - start-up: needed for an update only
-
-    told = json.dumps([account.service.endpoint, account.project, name, held], sort_keys=True)
-    return user_state_path("llmops") / "undo" / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.json"
-
-
-def _keep(held: Mapping[str, Any], path: Path) -> None:
-    """Write an object to its file, whole or not at all, for its owner alone; in ASCII, for tools of any locale."""
-    draft = path.with_suffix(f".{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-            json.dump(held, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        raise SourceError(
-            "undo_unwritable",
-            f"cannot write {path}: {(error.strerror or str(error)).lower()}; it was left as it is",
-            "what an update replaces is kept there; free room, or set XDG_STATE_HOME to a folder of yours",
-        ) from error
+        account.create(
+            lambda: send(account.project, body),
+            lambda: self.held(account, change.name),
+            change.after,
+            exists=(f"{self.noun}AlreadyExist",),
+        )
 
 
 def _code(error: SourceError) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from llmops_cli.errors import SourceError
 from llmops_cli.evidence import Message
 from llmops_cli.provision import index
-from llmops_cli.provision.account import NO_INDEX, NO_LOGSTORE, NO_PROJECT, Account, Json
+from llmops_cli.provision.account import NO_INDEX, NO_LOGSTORE, NO_PROJECT, Account, Former, Json
 from llmops_cli.provision.plan import Change
 
 TTL_DAYS = 30
@@ -60,7 +58,7 @@ def plan(account: Account, store: Store) -> Plan:
     changes.append(_logstore(project, logstore, kept, store))
     there = kept is not None
     indexed = account.read(lambda: account.sdk.get_index_config(project, logstore), *NO_INDEX) if there else None
-    changes.append(_index(project, logstore, indexed, store.fields))
+    changes.append(_index(account, indexed, store.fields))
     doubts = (_elsewhere(project, held, store.region), _shards(logstore, kept, store.shards), _shorter(kept, store.ttl))
     return Plan(tuple(changes), _notes(indexed, changes[-1], store.fields), tuple(filter(None, doubts)))
 
@@ -86,16 +84,21 @@ def _logstore(project: str, logstore: str, held: Mapping[str, object] | None, st
     return Change.towards("logstore", logstore, before, {"ttl": store.ttl or before["ttl"]}, undo)
 
 
-def _index(project: str, logstore: str, held: Mapping[str, object] | None, fields: Mapping[str, str]) -> Change:
-    names = f"--project_name={shlex.quote(project)} --logstore_name={shlex.quote(logstore)}"
+def _index(account: Account, held: Mapping[str, object] | None, fields: Mapping[str, str]) -> Change:
+    logstore = account.logstore
+    names = f"--project_name={shlex.quote(account.project)} --logstore_name={shlex.quote(logstore)}"
     wanted = index.wanted_index(held, fields)
     if held is None:
         return Change.towards("index", logstore, None, wanted, f"aliyunlog log delete_index {names}")
     before = index.settable(held)
-    detail = shlex.quote(json.dumps(before, ensure_ascii=False))
+    detail = _former(account, before).address
     return Change.towards(
         "index", logstore, before, wanted, f"aliyunlog log update_index {names} --index_detail={detail}"
     )
+
+
+def _former(account: Account, before: Mapping[str, object]) -> Former:
+    return Former.of(account, f"index-{account.logstore}", before)
 
 
 def _elsewhere(project: str, held: Mapping[str, object] | None, region: str) -> str:
@@ -136,8 +139,16 @@ def _notes(held: Mapping[str, object] | None, change: Change, fields: Mapping[st
 
 
 def _create_project(account: Account, change: Change) -> None:
-    about = change.after["description"]
-    account.change(lambda: account.sdk.create_project(change.name, about), exists=("ProjectAlreadyExist",))
+    sdk, about = account.sdk, change.after["description"]
+    if account.change(lambda: sdk.create_project(change.name, about), exists=("ProjectAlreadyExist",)):
+        return
+    # either the answer to our own request was lost, or the project is there and not ours to see
+    if account.read(lambda: sdk.get_project(change.name), *NO_PROJECT) is None:
+        raise SourceError(
+            "sls_project",
+            f'another account has a project "{change.name}": no two have the same name',
+            "choose another name for sls.project in llmops.toml; if the project is yours, run the command again",
+        )
 
 
 def _set_logstore(account: Account, change: Change) -> None:
@@ -146,18 +157,26 @@ def _set_logstore(account: Account, change: Change) -> None:
         account.change(lambda: sdk.update_logstore(account.project, change.name, ttl=ttl))
         return
     shards = change.after["shardCount"]
-    account.change(
+    account.create(
         lambda: sdk.create_logstore(account.project, change.name, ttl=ttl, shard_count=shards),
+        lambda: account.read(lambda: sdk.get_logstore(account.project, change.name)),
+        change.after,
         awaited=NO_PROJECT,
         exists=("LogStoreAlreadyExist",),
     )
 
 
 def _set_index(account: Account, change: Change) -> None:
-    send = account.sdk.create_index if change.action == "create" else account.sdk.update_index
-    account.change(
-        partial(send, account.project, change.name, Json(change.after)),
-        awaited=(*NO_PROJECT, *NO_LOGSTORE),
+    sdk, body, awaited = account.sdk, Json(change.after), (*NO_PROJECT, *NO_LOGSTORE)
+    if change.before is not None:
+        _former(account, change.before).keep()
+        account.change(lambda: sdk.update_index(account.project, change.name, body), awaited=awaited)
+        return
+    account.create(
+        lambda: sdk.create_index(account.project, change.name, body),
+        lambda: account.read(lambda: sdk.get_index_config(account.project, change.name)),
+        {"keys": {key: {"type": setting["type"]} for key, setting in change.after["keys"].items()}},
+        awaited=awaited,
         exists=("IndexAlreadyExist",),
     )
 

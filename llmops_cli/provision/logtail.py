@@ -7,10 +7,9 @@ Keys: https://help.aliyun.com/zh/sls/developer-reference/ (Logtail configuration
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from llmops_cli.calls.pattern import Pattern
 from llmops_cli.errors import UsageError
 from llmops_cli.evidence import Message
-from llmops_cli.provision.account import Account, Json
+from llmops_cli.provision.account import Account, Former, Json, meanwhile
 from llmops_cli.provision.plan import Change
 
 _FRACTION = re.compile(r"[.,:]?%[gfn].*")
@@ -102,10 +101,10 @@ def plan(account: Account, wanted: Mapping[str, Any], machines: Machines) -> tup
     """
     sdk, project, name = account.sdk, account.project, wanted["configName"]
     held = account.read(lambda: sdk.get_logtail_config(project, name), "ConfigNotExist", "LogtailConfigNotExist")
-    changes = [_configuration(project, held, wanted)]
+    changes = [_configuration(account, held, wanted)]
     group = account.read(lambda: sdk.get_machine_group(project, machines.group), *_NO_GROUP)
     if machines.machines:
-        changes.append(_group(project, group, machines))
+        changes.append(_group(account, group, machines))
     elif group is None:
         raise UsageError(
             "no_machine_group",
@@ -127,21 +126,33 @@ def apply(account: Account, wanted: Mapping[str, Any], machines: Machines, chang
     if change.kind == "collection":
         account.change(lambda: sdk.apply_config_to_machine_group(project, wanted["configName"], machines.group))
         return
-    body = _config(change.after) if change.kind == "logtail_config" else _machines(change)
-    send, exists = {
-        ("logtail_config", "create"): (sdk.create_logtail_config, ("ConfigAlreadyExist",)),
-        ("logtail_config", "update"): (sdk.update_logtail_config, ()),
-        ("machine_group", "create"): (sdk.create_machine_group, ("MachineGroupAlreadyExist", "GroupAlreadyExist")),
-        ("machine_group", "update"): (sdk.update_machine_group, ()),
-    }[change.kind, change.action]
-    account.change(lambda: send(project, body), exists=exists)
+    body, get, exists = _of(account, change)
+    if change.action == "create":
+        create = getattr(sdk, f"create_{change.kind}")
+        account.create(lambda: create(project, body), get, change.after, exists=exists)
+        return
+    if change.kind == "machine_group" and _group_as_it_is(get()) != change.before:  # an update replaces all of it
+        raise meanwhile("somebody else changed it a moment ago")
+    _former(account, change.kind, change.name, change.before or {}).keep()
+    update = getattr(sdk, f"update_{change.kind}")
+    account.change(lambda: update(project, body))
+
+
+def _of(account: Account, change: Change) -> tuple[Json, Callable[[], Any], tuple[str, ...]]:
+    """Give an object as the SDK takes it, the function that reads it, and the codes of one that is there already."""
+    get = getattr(account.sdk, f"get_{change.kind}")
+    exists: tuple[str, ...] = ("MachineGroupAlreadyExist", "GroupAlreadyExist")
+    body = _machines(change)
+    if change.kind == "logtail_config":
+        body, exists = _config(change.after), ("ConfigAlreadyExist",)
+    return body, lambda: account.read(lambda: get(account.project, change.name)), exists
 
 
 def doubts(changes: Sequence[Change]) -> tuple[str, ...]:
     """Say in English what is not changed: a group keeps the machines that it has."""
     return tuple(
         f"machine group {one.name} keeps what it has ({len(one.before['machineList'])}), the new ones are added; "
-        "to take one out, run the undo command with the list that you want"
+        "to take one out, delete it from the list in the file of the undo command, and run that"
         for one in changes
         if one.kind == "machine_group" and one.action == "update" and one.before is not None
     )
@@ -169,8 +180,8 @@ _NOT_SET = frozenset({"createTime", "lastModifyTime"})
 _ZONE = ("adjustTimezone", "logTimezone")
 
 
-def _configuration(project: str, held: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> Change:
-    name = wanted["configName"]
+def _configuration(account: Account, held: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> Change:
+    project, name = account.project, wanted["configName"]
     if held is None:
         undo = _command("delete_logtail_config", project, config_name=name)
         return Change.towards("logtail_config", name, None, wanted, undo)
@@ -178,11 +189,13 @@ def _configuration(project: str, held: Mapping[str, Any] | None, wanted: Mapping
     for key in _ZONE:
         if key not in wanted["inputDetail"]:
             after["inputDetail"].pop(key, None)
-    undo = _command("update_logtail_config", project, config_detail=json.dumps(before, ensure_ascii=False))
+    undo = _command("update_logtail_config", project)
+    undo += f" --config_detail={_former(account, 'logtail_config', name, before).address}"
     return Change.towards("logtail_config", name, before, after, undo)
 
 
-def _group(project: str, held: Mapping[str, Any] | None, machines: Machines) -> Change:
+def _group(account: Account, held: Mapping[str, Any] | None, machines: Machines) -> Change:
+    project = account.project
     if held is None:
         wanted = {
             "groupName": machines.group,
@@ -201,11 +214,20 @@ def _group(project: str, held: Mapping[str, Any] | None, machines: Machines) -> 
             f"not {_KINDS[machines.kind]}: it keeps its kind",
             f"add machines with {option}, or name another group with --machine-group NAME",
         )
-    listed = list(held.get("machineList") or ())
-    before = {**_settable(held), "machineList": listed}
+    before = _group_as_it_is(held)
+    listed = before["machineList"]
     after = {**before, "machineList": [*listed, *(one for one in machines.machines if one not in listed)]}
-    undo = _command("update_machine_group", project, group_detail=json.dumps(before, ensure_ascii=False))
+    undo = _command("update_machine_group", project)
+    undo += f" --group_detail={_former(account, 'machine_group', machines.group, before).address}"
     return Change.towards("machine_group", machines.group, before, after, undo)
+
+
+def _group_as_it_is(held: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_settable(held), "machineList": list(held.get("machineList") or ())}
+
+
+def _former(account: Account, kind: str, name: str, before: Mapping[str, Any]) -> Former:
+    return Former.of(account, f"{kind}-{name}", before)
 
 
 def _command(name: str, project: str, **options: str) -> str:

@@ -68,7 +68,8 @@ def same_where_wanted(held: Any, wanted: Any) -> Any:
 def carried_out(changes: Iterable[Change], apply: Callable[[Change], None]) -> tuple[Change, ...]:
     """Carry out changes in their order and give those that were made.
 
-    Stops at the first that fails. Raises `SourceError` with what failed, and what had been done before.
+    Stops at the first that fails. Raises `SourceError` with what failed, what had been done before and how to
+    take that back.
     """
     done: list[Change] = []
     for change in changes:
@@ -78,10 +79,11 @@ def carried_out(changes: Iterable[Change], apply: Callable[[Change], None]) -> t
             apply(change)
         except SourceError as error:
             before = ", ".join(map(_named, done))
+            back = "; ".join(one.rollback for one in reversed(done))
             raise SourceError(
                 error.code,
                 f"{_named(change)}: {error.message}" + (f"; done before: {before}" if before else ""),
-                error.hint,
+                error.hint + (f". To take back what was done: {back}" if back else ""),
                 retryable=error.retryable,
                 request_id=error.request_id,
             ) from error

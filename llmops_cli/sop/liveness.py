@@ -40,6 +40,13 @@ def with_silence(data: StatusData, silence_ms: int) -> StatusData:
     return replace(data, verdict="unknown", headline=Message("headline.stale", {"age": silence_ms}))
 
 
+def with_partial(data: StatusData) -> StatusData:
+    """Say of an answer from a part of the data that nothing unusual in it means little."""
+    if data.verdict != "ok":
+        return data
+    return replace(data, verdict="unknown", headline=Message("headline.partial", data.headline.values))
+
+
 def unread(data: StatusData) -> StatusData:
     """Say of a log of which no line could be read that nothing is known: no call was seen, and none is missed."""
     headline = Message("headline.no_header", {"count": data.unparsed or None})

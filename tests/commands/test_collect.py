@@ -14,6 +14,7 @@ from llmops_cli.calls.events import read_events
 from llmops_cli.calls.pattern import STANDARD_PATTERN, compile_pattern
 from tests.cloud import SlsCloud
 from tests.cloud.asking import KEY_ID, REGION, SECRET, desk
+from tests.cloud.faults import Reset, Status
 
 END = ("--end", "2025-07-09T14:30:00Z", "--timezone", "UTC")
 
@@ -83,7 +84,7 @@ def test_init_completes_an_index_and_keeps_what_others_indexed(cloud, here):
     assert store.index["keys"]["duration_ms"]["type"] == "long"
     assert store.index["max_text_len"] == 4096
     (row,) = [row for row in done.json()["data"]["changes"] if row["kind"] == "index"]
-    assert json.loads(row["rollback"].partition("--index_detail=")[2].strip("'")) == held
+    assert json.loads(Path(row["rollback"].partition("--index_detail=file://")[2]).read_text()) == held
     assert changed(here.run("collect", "init", "--yes", "-o", "json")) == {"logstore": "none", "index": "none"}
 
 
@@ -234,7 +235,13 @@ def taken_back(cloud, here, ran):
             name, *words = shlex.split(row["rollback"])
             assert name == "aliyunlog"
             done = subprocess.run(
-                [command, *words, *account], env=environ, capture_output=True, text=True, timeout=60, check=False
+                [command, *words, *account],
+                cwd=here.folder,
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
             )
             assert done.returncode == 0, done.stdout + done.stderr
 
@@ -259,6 +266,68 @@ def test_the_rollback_of_an_update_gives_the_old_state(cloud, here):
     taken_back(cloud, here, done)
     assert set(store.index["keys"]) == {"it's"}
     assert store.settings["ttl"] == 7
+
+
+def undo_files(here):
+    return list((here.folder / ".local/state/llmops/undo").glob("*"))
+
+
+@pytest.fixture
+def everything_differs(cloud, here):
+    """Give an account with an index, a Logtail configuration and a machine group that each need an update."""
+    text = {"type": "text", "token": [","], "caseSensitive": False, "chn": False, "doc_value": True, "alias": ""}
+    cloud.create("app", "calls", index={"keys": {"it's 主题": text, "duration_ms": text}})
+    assert here.run("collect", "logtail", "--machine-ip", "10.0.0.1", "--yes").code == 0
+    project = cloud.projects["app"]
+    project.configs["llmops-calls"]["inputDetail"]["preserve"] = True
+    return project
+
+
+INIT = ("collect", "init", "-o", "json")
+LOGTAIL = ("collect", "logtail", "--path", "/data", "--machine-ip", "10.0.0.7", "-o", "json")
+
+
+@pytest.mark.parametrize(("words", "updates"), [(INIT, ["index"]), (LOGTAIL, ["logtail_config", "machine_group"])])
+def test_the_undo_of_an_update_is_a_short_command_with_a_private_file(cloud, here, everything_differs, words, updates):
+    def held():
+        index, config = everything_differs.logstores["calls"].index, everything_differs.configs["llmops-calls"]
+        told = [index["keys"], config["inputDetail"], everything_differs.machinegroups]
+        return json.dumps(told, sort_keys=True)
+
+    before = held()
+    planned = here.run(*words, "--dry-run").json()["data"]["changes"]
+    assert not undo_files(here)
+    done = here.run(*words, "--yes")
+    changes = [row for row in done.json()["data"]["changes"] if row["action"] == "update"]
+    assert [row["kind"] for row in changes] == updates
+    assert held() != before
+    assert [row["rollback"] for row in planned] == [row["rollback"] for row in done.json()["data"]["changes"]]
+    assert all(len(row["rollback"].replace(str(here.folder), "")) < 220 for row in changes)
+    assert [file.stat().st_mode & 0o777 for file in undo_files(here)] == [0o600] * len(updates)
+    taken_back(cloud, here, done)
+    assert held() == before
+
+
+def test_the_undo_is_quoted_for_a_shell_wherever_its_file_is(cloud, here, everything_differs):
+    done = here.run(*INIT, "--yes", XDG_STATE_HOME=str(here.folder / "it's my $HOME"))
+    assert "model" in everything_differs.logstores["calls"].index["keys"]
+    taken_back(cloud, here, done)
+    assert set(everything_differs.logstores["calls"].index["keys"]) == {"it's 主题", "duration_ms"}
+
+
+@pytest.mark.parametrize("words", [INIT, LOGTAIL])
+def test_on_a_full_disk_nothing_is_replaced_and_no_half_file_stays(cloud, here, everything_differs, words):
+    here.run(*words, "--dry-run")  # so that what Python keeps of its modules is there
+    project = everything_differs
+    before = json.dumps([project.logstores["calls"].index, project.configs, project.machinegroups])
+    full = f"ulimit -f 0; exec {shlex.join([sys.executable, '-m', 'llmops_cli', *words, '--yes'])}"
+    ran = subprocess.run(
+        ["bash", "-c", full], cwd=here.folder, env=here.environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 3, ran.stdout + ran.stderr
+    assert json.loads(ran.stdout)["errors"][0]["code"] == "undo_unwritable"
+    assert json.dumps([project.logstores["calls"].index, project.configs, project.machinegroups]) == before
+    assert not undo_files(here)
 
 
 # --- logtail
@@ -363,6 +432,93 @@ def test_machines_are_added_to_a_group_and_none_is_taken_out_of_it(cloud, here):
     taken_back(cloud, here, ran)
     now = cloud.projects["app"].machinegroups["shop"]
     assert now == {key: held[key] for key in held if key != "createTime"}
+
+
+def meanwhile(cloud, path, method, act):
+    """Let somebody else act while a request is under way, once, before it is carried out."""
+    once = iter([act])
+
+    def look(_request):
+        for one in once:
+            one()
+        return False
+
+    cloud.fail(Status(500, "never"), path, method, when=look, times=None)
+
+
+def somebodys(*machines, kind="ip"):
+    return {"groupName": "llmops-calls", "groupType": "", "groupAttribute": {}, "machineIdentifyType": kind,
+            "machineList": list(machines)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "theirs", [somebodys("10.0.0.9"), somebodys("10.0.0.7", kind="userdefined"), somebodys()], ids=str
+)
+def test_a_group_that_somebody_else_made_meanwhile_loses_no_machine_silently(cloud, here, theirs):
+    cloud.create("app", "calls")
+    groups = cloud.projects["app"].machinegroups
+    meanwhile(cloud, "/machinegroups$", "POST", lambda: groups.update({"llmops-calls": theirs}))
+    words = ("collect", "logtail", "--machine-ip", "10.0.0.7", "--yes", "-o", "json")
+    ran = here.run(*words)
+    [problem] = ran.json()["errors"]
+    assert (ran.code, problem["code"]) == (3, "made_meanwhile")
+    assert "machine group llmops-calls: somebody else made it" in problem["message"]
+    assert "run the command again" in problem["hint"]
+    assert groups["llmops-calls"] == theirs
+    if theirs["machineIdentifyType"] == "ip":
+        assert here.run(*words).code == 0
+        assert set(groups["llmops-calls"]["machineList"]) == {*theirs["machineList"], "10.0.0.7"}
+
+
+def test_a_group_that_somebody_else_changed_meanwhile_loses_no_machine(cloud, here):
+    cloud.create("app", "calls")
+    groups = cloud.projects["app"].machinegroups
+    groups["llmops-calls"] = somebodys("10.0.0.1")
+    meanwhile(cloud, "/configs$", "POST", lambda: groups["llmops-calls"]["machineList"].append("10.0.0.2"))
+    words = ("collect", "logtail", "--machine-ip", "10.0.0.7", "--yes")
+    ran = here.run(*words)
+    assert ran.code == 3
+    assert "somebody else changed it a moment ago" in ran.err
+    assert groups["llmops-calls"]["machineList"] == ["10.0.0.1", "10.0.0.2"]
+    assert here.run(*words).code == 0
+    assert groups["llmops-calls"]["machineList"] == ["10.0.0.1", "10.0.0.2", "10.0.0.7"]
+
+
+def test_the_name_of_a_project_that_another_account_has_is_told(cloud, here):
+    cloud.fail(Status(400, "ProjectAlreadyExist", "Project app already exist."), "^/$", "POST")
+    ran = here.run("collect", "init", "--create-project", "--yes", "--timeout", "5")
+    assert ran.code == 3
+    assert 'another account has a project "app"' in ran.err
+    assert "sls.project" in ran.err
+    assert not [ask for ask in cloud.asked("/logstores$") if ask.method == "POST"]
+
+
+def test_an_index_that_somebody_else_made_meanwhile_is_told(cloud, here):
+    cloud.create("app", "calls")
+    store = cloud.projects["app"].logstores["calls"]
+    theirs = {"keys": {"theirs": {"type": "text", "token": [], "doc_value": True}}}
+    meanwhile(cloud, "/index$", "POST", lambda: store.put_index(theirs))
+    ran = here.run("collect", "init", "--yes")
+    assert ran.code == 3
+    assert "index calls: somebody else made it a moment ago" in ran.err
+    assert here.run("collect", "init", "--yes").code == 0
+    assert {"theirs", "model"} <= set(store.index["keys"])
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        *((path, ("init", "--create-project")) for path in ("^/$", "/logstores$", "/index$")),
+        *((path, ("logtail", "--machine-ip", "10.0.0.7")) for path in ("/configs$", "/machinegroups$")),
+    ],
+)
+def test_a_creation_whose_answer_is_lost_is_made_once_and_well(cloud, here, path, words):
+    if words[0] == "logtail":
+        cloud.create("app", "calls")
+    lost = cloud.fail(Reset(done=True), path, "POST")
+    ran = here.run("collect", *words, "--yes", "-o", "json")
+    assert (ran.code, ran.err, lost.hits) == (0, "", 1)
+    assert set(changed(here.run("collect", *words, "--yes", "-o", "json")).values()) == {"none"}
 
 
 @pytest.mark.parametrize(

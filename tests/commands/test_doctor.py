@@ -64,7 +64,8 @@ def test_a_temporary_key_from_the_cli_is_told(here, cloud):
     "case",
     [
         ({"ALIBABA_CLOUD_ACCESS_KEY_ID": ""}, None, "identity", "no Alibaba Cloud credentials", "aliyun configure"),
-        ({"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another"}, None, "project", "refuses LTAI…ey01", "cli_profile"),
+        ({"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another"}, None, "project", "is not that of LTAI…ey01", "set region"),
+        ({}, faults.Status(401, "Unauthorized", "no such key"), "project", "refuses LTAI…ey01", "cli_profile"),
         ({}, faults.Status(400, "Whatever", "no"), "project", "Whatever", "common-error-codes"),
         (
             {},
@@ -123,6 +124,53 @@ def test_other_keys_and_raw_messages_are_looked_for_by_their_name(here, cloud):
     assert "message (key body)" in checks(here.run("doctor", "-o", "json"))["field:message"]["detail"]
 
 
+def test_what_only_an_upload_needs_of_the_index_is_a_remark(here, cloud):
+    without = index(without=("__tag__:llmops_batch",))
+    cloud.create("app", "read", index=without)
+    cloud.put("app", "read", [CALL])
+    here.profile(cloud, logstore="read")
+    check = checks(here.run("doctor", "-o", "json"))["index"]
+    assert check["state"] == "ok"
+    assert "not __tag__:llmops_batch, which only llmops collect upload needs" in check["detail"]
+    assert "llmops collect init --yes" in check["fix"]
+    ran = here.run("doctor", "--check")
+    assert ran.code == 0
+    assert "all is well" in here.run("doctor").out
+    (here.folder / "app.log").write_text("2025-07-09 15:00:00.001 WARN  [traceId:t] [a#b():1] [main] - x\n")
+    assert here.run("collect", "upload", "app.log", "--dry-run").code == 3
+    assert here.run("collect", "init", "--yes").code == 0
+    assert here.run("collect", "upload", "app.log", "--dry-run").code == 0
+    check = checks(here.run("doctor", "-o", "json"))["index"]
+    assert ("upload" in check["detail"], check["fix"]) == (False, "")
+
+
+@pytest.mark.parametrize(
+    ("region", "state", "fix"),
+    [
+        ("cn-bejing", "warning", 'did you mean "cn-beijing"? It stands at '),
+        ("ap-southeast1", "warning", 'did you mean "ap-southeast-1"?'),
+        ("us-west-1", "ok", "[profiles.here.limits.MODEL]"),
+        ("ap-southeast-3", "ok", "[profiles.here.limits.MODEL]"),
+        ("cn-nanjing", "ok", "[profiles.here.limits.MODEL]"),
+        ("eu-central-1", "ok", "[profiles.here.limits.MODEL]"),
+    ],
+)
+def test_a_region_without_limits_is_told_and_a_mistyped_one_is_a_warning(here, region, state, fix):
+    (here.folder / "app.log").write_text("2025-07-09 15:00:00.001 WARN  [traceId:t] [a#b():1] [main] - x\n")
+    config = here.folder / "llmops.toml"
+    config.write_text(f'default_profile = "here"\n[profiles.here]\nlog = "app.log"\nregion = "{region}"\n')
+    ran = here.run("doctor", "-o", "json")
+    check = checks(ran)["limits"]
+    assert check["state"] == state
+    assert f"cn-beijing, ap-southeast-1 and us-east-1, none for region {region}" in check["detail"]
+    assert fix in check["fix"]
+    assert here.run("doctor", "--check").code == (1 if state == "warning" else 0)
+    config.write_text(config.read_text() + "[profiles.here.limits.qwen-plus]\nrpm = 60\n")
+    assert ("MODEL" in checks(here.run("doctor", "-o", "json"))["limits"]["fix"]) is False
+    config.write_text(config.read_text().replace(region, "cn-beijing"))
+    assert "limits" not in checks(here.run("doctor", "-o", "json"))
+
+
 def test_an_old_log_and_a_wrong_clock_are_warnings(here, cloud):
     cloud.create("app", "old", index=index())
     cloud.put("app", "old", [{**CALL, "__time__": int(time.time()) - 7200}])
@@ -170,7 +218,11 @@ def test_another_region_than_the_project_is_in_is_told(here, cloud):
     assert "ap-southeast-1" in found["region"]["detail"]
     assert 'region = "ap-southeast-1"' in found["region"]["fix"]
     config = here.folder / "llmops.toml"
-    config.write_text(config.read_text().replace(REGION, "ap-southeast-1"))
+    config.write_text(config.read_text().replace(REGION, "ap-southeast1"))
+    found = checks(here.run("doctor", "-o", "json"))
+    assert 'region = "ap-southeast-1"' in found["region"]["fix"]
+    assert "limits" not in found  # one mistake, one line
+    config.write_text(config.read_text().replace("ap-southeast1", "ap-southeast-1"))
     assert "region" not in checks(here.run("doctor", "-o", "json"))
 
 

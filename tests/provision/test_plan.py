@@ -29,7 +29,7 @@ def test_what_the_service_adds_to_an_object_is_no_difference():
 
 
 def test_the_first_failure_stops_and_says_what_was_done():
-    changes = [Change.towards("thing", name, None, {"n": 1}) for name in ("one", "two", "three")]
+    changes = [Change.towards("thing", name, None, {"n": 1}, f"undo {name}") for name in ("one", "two", "three")]
     made = []
 
     def apply(change):
@@ -41,7 +41,9 @@ def test_the_first_failure_stops_and_says_what_was_done():
         carried_out(changes, apply)
     assert made == ["one"]
     assert raised.value.message == "thing two: refused; done before: thing one"
-    assert (raised.value.code, raised.value.hint, raised.value.request_id) == ("no", "ask for it", "r1")
+    assert (raised.value.code, raised.value.hint, raised.value.request_id) == (
+        "no", "ask for it. To take back what was done: undo one", "r1"
+    )  # fmt: skip
 
 
 def test_what_is_as_wanted_is_not_sent():

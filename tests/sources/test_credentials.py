@@ -82,6 +82,29 @@ def test_without_a_key_one_line_says_where_it_was_looked_for(cloud, here, verb):
     assert len(ran.err.splitlines()) == (2 if verb == "status" else 0)
 
 
+KEY, ITS_SECRET = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
+
+
+@pytest.mark.parametrize("empty", [False, True], ids=["unset", "empty"])
+@pytest.mark.parametrize("halves", [(KEY, ITS_SECRET), (ITS_SECRET, KEY)], ids=["id", "secret"])
+@pytest.mark.parametrize("verb", ["status", "doctor"])
+def test_half_a_key_in_the_environment_is_told_with_the_other_half(cloud, here, verb, halves, empty):
+    given, lacking = halves
+    here.profile(cloud)
+    without_key(here, **{given: "hunter2"}, **({lacking: ""} if empty else {}))
+    ran = here.run(verb, "-o", "json")
+    envelope = ran.json()
+    if verb == "status":
+        [problem] = envelope["errors"]
+        said, fix = problem["message"], problem["hint"]
+    else:
+        [check] = envelope["data"]["checks"]
+        said, fix = check["detail"], check["fix"]
+    assert f"{given} is set, but {lacking} is not" in said
+    assert fix.startswith(f"set {lacking} too")
+    assert "hunter2" not in ran.out + ran.err
+
+
 def test_what_fails_in_oidc_is_told_without_its_token(cloud, here):
     here.profile(cloud)
     (here.folder / "token").write_text(TOKEN)

@@ -1,8 +1,11 @@
 """Log Service at its worst, with every verb that asks it: too much, too slow, never, and with keys that must not show."""
 
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,6 +55,60 @@ def test_more_groups_than_are_read_is_said(calls, here):
     assert (ran.code, ran.json()["partial"]) == (0, True)
     assert "demand: only the 40,000 largest groups were read" in ran.json()["sources"][0]["detail"]
     assert ran.json()["data"]["calls"] == 21_063
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Sends whoever asks to another host, and keeps what that host is shown."""
+
+    def do_POST(self):
+        self.server.shown.append(dict(self.headers))
+        self.send_response(307)
+        self.send_header("Location", f"http://localhost:{self.server.server_port}/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self):
+        self.do_POST()
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("verb", [("status",), ("trace", TRACE), ("collect", "init")], ids=lambda verb: verb[0])
+def test_no_redirect_is_followed(here, verb):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        server.shown = []
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        here.profile(SimpleNamespace(endpoint=f"http://127.0.0.1:{server.server_port}"))
+        ran = here.run(*verb, ALIBABA_CLOUD_SECURITY_TOKEN=TOKEN)
+        server.shutdown()
+        thread.join(10)
+    assert ran.code == 3
+    assert f"redirects to http://localhost:{server.server_port}/elsewhere, which is not followed" in ran.err
+    assert not [shown for shown in server.shown if shown["Host"].startswith("localhost")]
+    assert len(server.shown) <= 5
+
+
+@pytest.mark.parametrize("message", ["null", "7", "[1]", '{"a": 1}'])
+def test_a_refusal_may_have_any_message(calls, here, message):
+    calls.fail(faults.Body(f'{{"errorCode": "Odd", "errorMessage": {message}}}'.encode(), 400), times=None)
+    ran = here.run("status")
+    assert (ran.code, "internal" in ran.err) == (3, False)
+    assert "Odd (400)" in ran.err
+
+
+def test_what_a_look_back_does_not_learn_in_time_is_said(calls, here):
+    """The baseline is unhealthy, too, so that more is asked; nothing more comes."""
+    now = int(time.time())
+    failed = {**CALL, "status_code": 500, "error_code": "InternalError"}
+    calls.put("app", "calls", [{**failed, "__time__": now - ago} for ago in range(0, 3000, 5)])
+    calls.fail(faults.Silence(), LOGS, times=None)
+    calls.fail(faults.Slow(0.01), LOGS, times=5)
+    ran = here.run("status", "-o", "json", "--timeout", "3")
+    envelope = ran.json()
+    assert (ran.code, envelope["partial"], envelope["data"]["verdict"]) == (0, True, "critical")
+    assert "not everything was asked" in envelope["sources"][0]["detail"]
 
 
 def test_no_verb_waits_for_an_answer_that_drips(calls, here):

@@ -79,7 +79,12 @@ DENIED = faults.Status(
 )
 LASTING = {
     "wrong secret": Lasting(
-        "credentials_refused", "LTAI", "llmops doctor", environ={"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another"}
+        "credentials_refused", "the secret is not that of LTAI…ey01 (from environment)", "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+        environ={"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another"},
+    ),
+    "wrong region": Lasting(
+        "credentials_refused", "or region in llmops.toml is not that of", "set region",
+        environ={"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another"},
     ),
     "unknown key": Lasting(
         "credentials_refused", "LTAI", "llmops doctor", environ={"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tSomebodyElse00"}
@@ -170,6 +175,7 @@ def test_what_was_covered_is_told_even_if_nothing_more_comes(busy, here):
     envelope = here.run("status", "-o", "json", "--timeout", "4").json()
     assert envelope["partial"]
     assert envelope["data"]["calls"] > 0
+    assert envelope["data"]["verdict"] != "ok"
     assert busy.most_in_flight <= 5
 
 
@@ -180,6 +186,14 @@ def test_one_statement_that_fails_does_not_hide_the_rest(busy, here):
     assert (ran.code, envelope["partial"]) == (0, True)
     assert "demand: " in envelope["sources"][0]["detail"]
     assert envelope["data"]["calls"] > 800
+
+
+@pytest.mark.parametrize("key", ["model name", "it's", "模型", "a.b", "x) y"])
+def test_a_key_of_any_name_that_the_index_lacks_is_left_out(busy, here, key):
+    here.profile(busy, more=f'fields = {{ model = "{key}" }}\n')
+    ran = here.run("status", "-o", "json")
+    assert (ran.code, ran.json()["errors"]) == (0, [])
+    assert ran.json()["data"]["calls"] > 800
 
 
 def test_status_sends_five_statements_at_once(busy, here):

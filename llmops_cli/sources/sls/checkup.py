@@ -44,7 +44,8 @@ class _Examination:
         try:
             return question()
         except SourceError as error:
-            self.say(name, "failed", error.message, _FIXES.get(error.code, error.hint))
+            elsewhere = "llmops doctor" not in error.hint
+            self.say(name, "failed", error.message, error.hint if elsewhere else _FIXES.get(error.code, error.hint))
             return None
 
     def say(self, name: str, state: Any, detail: str, fix: str = "") -> None:
@@ -53,11 +54,21 @@ class _Examination:
 
 
 def examined(
-    service: LogService, project: str, logstore: str, fields: Mapping[str, str], *, timeout_s: float, now: datetime
+    service: LogService,
+    project: str,
+    logstore: str,
+    fields: Mapping[str, str],
+    *,
+    upload_key: str,
+    timeout_s: float,
+    now: datetime,
 ) -> tuple[Diagnosis, ...]:
-    """Look at project, logstore, index, every field, the newest log and the clock, in this order."""
+    """Look at project, logstore, index, every field, the newest log and the clock, in this order.
+
+    `upload_key`: what `collect upload` needs in the index, and nobody else.
+    """
     looked = _Examination(service, project, logstore, timeout_s)
-    _look(looked, fields, now)
+    _look(looked, fields, upload_key, now)
     found = {check.name.partition(":")[0] for check in looked.checks}
     for name in ("project", "logstore", "index", "field", "newest_log", "clock"):
         if name not in found:
@@ -65,7 +76,7 @@ def examined(
     return tuple(looked.checks)
 
 
-def _look(looked: _Examination, fields: Mapping[str, str], now: datetime) -> None:
+def _look(looked: _Examination, fields: Mapping[str, str], upload_key: str, now: datetime) -> None:
     sdk, project, logstore = looked.service.sdk, looked.project, looked.logstore
     answer = looked.ask("project", lambda: sdk.get_project(project))
     if answer is None:
@@ -81,7 +92,9 @@ def _look(looked: _Examination, fields: Mapping[str, str], now: datetime) -> Non
     if answer is None:
         return
     keys = answer.get_index_config().to_json().get("keys") or {}
-    looked.say("index", "ok", f"{len(keys)} fields")
+    lacks = upload_key not in keys
+    detail = f"{len(keys)} fields" + (f", not {upload_key}, which only llmops collect upload needs" if lacks else "")
+    looked.say("index", "ok", detail, "llmops collect init --yes adds it" if lacks else "")
     _fields(looked, keys, fields)
     _newest(looked, fields, now)
 

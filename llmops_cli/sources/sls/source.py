@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import starmap
 from typing import Any, Self
 
@@ -91,7 +91,7 @@ _GAPS, _LEAST_GAP_MS = 20, 60_000
 class SlsSource:
     """A logstore, asked SQL. `fields` maps canonical names to its keys; `now_ms` is the end of what is known.
 
-    Every question has one deadline of `timeout_s`. Raises `SourceError` with the setting to mend.
+    All questions have one deadline, `timeout_s` after the first. Raises `SourceError` with the setting to mend.
     """
 
     name = "sls"
@@ -115,6 +115,10 @@ class SlsSource:
         self._newest = ""
         self._newest_log_ms: int | None = None
         self._ahead: _Ahead | None = None
+
+    @cached_property
+    def _deadline(self) -> Deadline:
+        return Deadline(self._timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -219,7 +223,7 @@ class SlsSource:
 
     def _with_newest(self, observation: Observation) -> Observation:
         """Say of a window that is silent at its end how old the newest log is: the one question more that tells why."""
-        span, deadline = around(self._now_ms), Deadline(self._timeout_s)
+        span, deadline = around(self._now_ms), self._deadline
         try:
             answer = self._page(
                 "*", span, deadline, read=lambda rows: (newest(rows, self._relation.name),), newest_first=True
@@ -247,7 +251,7 @@ class SlsSource:
 
     def _ask_ahead(self, span: Span, filters: Filters) -> None:
         if self._ahead is None or not self._ahead.covers(span, filters):
-            asked = _Asked({"now": span}, filters, 1, 0, Deadline(self._timeout_s))
+            asked = _Asked({"now": span}, filters, 1, 0, self._deadline)
             self._ahead = _Ahead(span, filters, self._send(FAILED, asked), asked.deadline)
 
     def _failed_ahead(self, span: Span, filters: Filters, limit: int) -> tuple[CallRecord, ...] | None:
@@ -272,7 +276,7 @@ class SlsSource:
         slow_ms: float = 0,
     ) -> dict[str, list[tuple[Any, ...]]]:
         """Ask statements side by side. What fails is raised, unless the answer means something without it."""
-        asked = _Asked(spans, filters, bucket_ms, slow_ms, Deadline(self._timeout_s))
+        asked = _Asked(spans, filters, bucket_ms, slow_ms, self._deadline)
         found: dict[str, list[tuple[Any, ...]]] = {}
         left = list(statements)
         for _ in _FIELDS:  # every further round has at least one field less to name
@@ -285,6 +289,7 @@ class SlsSource:
                     missing[one.name] = self._canonical(error)
                 except SourceError as error:
                     if one not in (DEMAND, FEEDBACK):
+                        self._doubts.append(f"not everything was asked: {error.message}")  # what was told before may do
                         raise
                     self._doubts.append(f"{one.name}: {error.message}")
                     found[one.name] = []
@@ -371,7 +376,7 @@ class SlsSource:
 
     def _lines(self, search: str, seconds: tuple[int, int], kept: Callable[[LogLine], bool]) -> list[LogLine]:
         """Read the logs that a search finds, page by page, in the order of their time."""
-        deadline, store = Deadline(self._timeout_s), f"{self._project}/{self._logstore}"
+        deadline, store = self._deadline, f"{self._project}/{self._logstore}"
         lines: list[LogLine] = []
 
         def read(rows: Sequence[Mapping[str, str]]) -> list[LogLine]:
