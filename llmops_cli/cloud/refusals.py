@@ -17,8 +17,8 @@ from llmops_cli.errors import SourceError
 _AGAIN = frozenset(
     {
         "ReadQuotaExceed", "WriteQuotaExceed", "ShardReadQuotaExceed", "ShardWriteQuotaExceed", "ProjectQuotaExceed",
-        "QuotaExceed", "ExceedQuota", "ExceedQPS", "ServerBusy", "InternalServerError", "RequestTimeout", "RequestError",
-        "ShardNotReady",
+        "QuotaExceed", "ExceedQuota", "ExceedQPS", "ServerBusy", "InternalServerError", "RequestTimeout",
+        "RequestError", "ShardNotReady",
     }
 )  # fmt: skip
 """Codes of an overload or a failure that passes."""
