@@ -43,5 +43,6 @@ def trace(
             show_content=show_content,
             next_options=next_options(question),
             lang=lang,
+            remote=source.remote,
         )
         return question.emit(report("trace", question, source, window, data), show_content=show_content, lang=lang)

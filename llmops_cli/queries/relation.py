@@ -28,6 +28,7 @@ _PLACES = {
 }  # fmt: skip
 """Where a value stands in the raw message of a call, from 1."""
 _TEXTS = frozenset({*DIMENSIONS, "request_id", "trace_id", "level", "error_code", "error_message", "rating"})
+_MOST = 2**31 - 1
 _TOKENS = frozenset({"input_tokens", "output_tokens", "total_tokens"})
 _NOT_KNOWN = {
     "status_code": "HTTP status (a call counts as failed when it has an error code)",
@@ -122,6 +123,11 @@ class Relation(Dialect):
             return self._of_field(name)
         place = _PLACES[name]
         whole = "cardinality(x) = 12"
+        if name == "duration_ms":  # it makes a line a call: whose tokens are no numbers is none, as in a file
+            told = (f"trim(x[{_PLACES[tokens]}])" for tokens in sorted(_TOKENS))
+            whole += "".join(
+                f" and ({t} in ('', 'null') or try_cast({t} as double) between 0 and {_MOST})" for t in told
+            )
         return _typed(name, f"case when {whole} then trim(x[{place}]) end")
 
     def _of_raw_feedback(self, name: str) -> str:
@@ -146,7 +152,7 @@ def _typed(name: str, value: str) -> str:
     if name in _TEXTS:
         return f"case when {value} is null or {value} = 'null' then '' else {value} end"
     number = f"try_cast({value} as bigint)"
-    least, most = (100, 599) if name == "status_code" else (0, 2**31 - 1)
+    least, most = (100, 599) if name == "status_code" else (0, _MOST)
     otherwise = " else 0" if name in _TOKENS else ""
     return f"case when {number} between {least} and {most} then {number}{otherwise} end"
 

@@ -35,13 +35,15 @@ def trace(
     show_content: bool,
     next_options: str = "",
     lang: str = "en",
+    remote: bool = False,
 ) -> TraceData:
     """Tell the story of one trace.
 
     `lines` are its log events in any order; `matches` are the trace ids that begin with what was asked for, when that
     was a prefix. Several of them: nothing is shown but the list. Prompts and results are replaced by their length and
     a hash, told in `lang`, unless `show_content`. `next_options` (as it stands in a shell) is appended to every next
-    command; when it names no window, commands that count calls get the quarter of an hour around the trace.
+    command; when it names no window, commands that count calls get the quarter of an hour around the trace. `remote`: it
+    was looked for in a logstore, not in files.
     """
     if len(matches) > 1:
         shown = tuple(matches[:MOST_MATCHES])
@@ -55,7 +57,7 @@ def trace(
             summary=(Message("trace.ambiguous" if prefix else "trace.shared", values),),
         )
     if not lines:
-        return _not_found(trace_id)
+        return _not_found(trace_id, remote=remote)
     ordered = sorted(lines, key=lambda line: line.time_ms)
     calls = sorted((line.call for line in ordered if line.call is not None), key=_started)
     failed = _errors(calls)
@@ -78,11 +80,14 @@ def _ask(trace_id: str, next_options: str) -> str:
     return command("trace", trace_id, options=next_options)
 
 
-def _not_found(trace_id: str) -> TraceData:
+def _not_found(trace_id: str, *, remote: bool) -> TraceData:
     hints = [Message("trace.not_found", {"trace_id": trace_id})]
     if len(trace_id) < SHORTEST_PREFIX:
         hints.append(Message("trace.too_short", {"least": SHORTEST_PREFIX}))
-    hints += [Message("trace.look_elsewhere", {}), Message("trace.is_it_logged", {})]
+    where = (
+        ("trace.look_further_back", "trace.is_it_indexed") if remote else ("trace.look_elsewhere", "trace.is_it_logged")
+    )
+    hints += [Message(one) for one in where]
     return TraceData(trace_id, found=False, summary=tuple(hints))
 
 

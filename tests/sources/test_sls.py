@@ -152,6 +152,7 @@ def test_a_trace_is_found_by_the_index(cloud, here, how):
         alike(local["calls"], remote["calls"])
     assert not any("select" in request.text for request in cloud.requests)
     gone = here.run("trace", "ffffffff-0000", *WINDOW, "-o", "json").json()["data"]
+    assert "--log" not in str(gone)
     assert gone["found"] is False
 
 

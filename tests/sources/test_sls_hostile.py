@@ -78,6 +78,19 @@ def test_a_call_of_negative_duration_is_none_here_as_in_a_file(calls, here, raw)
         assert counts == [2, 2]
 
 
+def test_a_raw_call_whose_tokens_are_none_is_no_call_here_as_in_a_file(calls, here):
+    told = ["15", "", "x", "-1", "2147483648", "1.5", "null", "7"]
+    lines = [f"shop,Chat,qwen-plus,llm-1,r1,200,800,10,5,{total},," for total in told]
+    calls.put("app", "calls", [{"trace_id": TRACE, "level": "INFO", "message": line} for line in lines])
+    here.profile(calls, more='fields = { message = "message" }\n')
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    header = f"{at}.000 INFO  [traceId:{TRACE}] [c.a.S#chat():67] [main] - "
+    (here.folder / "app.log").write_text("".join(f"{header}{line}\n" for line in lines))
+    remote = here.run("status", "-o", "json").json()["data"]
+    local = here.run("status", "--log", "app.log", "--timezone", "UTC", "-o", "json").json()["data"]
+    assert remote["calls"] == local["calls"] == 5
+
+
 def answer(data, **meta):
     return faults.Body(json.dumps({"meta": {"progress": "Complete", "count": 1, **meta}, "data": data}).encode())
 
