@@ -42,8 +42,8 @@ def trace(
     `lines` are its log events in any order; `matches` are the trace ids that begin with what was asked for, when that
     was a prefix. Several of them: nothing is shown but the list. Prompts and results are replaced by their length and
     a hash, told in `lang`, unless `show_content`. `next_options` (as it stands in a shell) is appended to every next
-    command; when it names no window, commands that count calls get the quarter of an hour around the trace. `remote`: it
-    was looked for in a logstore, not in files.
+    command; when it names no window, commands that count calls get the quarter of an hour around the trace. `remote`:
+    it was looked for in a logstore, not in files.
     """
     if len(matches) > 1:
         shown = tuple(matches[:MOST_MATCHES])
