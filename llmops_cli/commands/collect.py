@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.changing import Consent, DryRun, Yes, changes_data, changing, emit_changes
+from llmops_cli.commands.changing import Consent, DryRun, Yes, changes_data, changing
 from llmops_cli.commands.question import Question
 from llmops_cli.errors import UsageError
 
@@ -209,34 +209,44 @@ def upload(
 
     A log that grew is sent from where it ended, rotated or packed meanwhile, too.
     The last event of a file may be written still. It is kept back until another
-    follows, or the file ends with a line break and was quiet for 2 s, or is an
-    hour old; a whole call or rating needs no line break. What is added to an
+    follows, or the file ends with a line break and was quiet for 2 s; a whole
+    call or rating behind another event needs no line break. What is added to an
     event that was sent goes as a line of its own.
-    A file that begins anew is a new log: send the rotated one too.
+    A file that begins anew is a new log: send the rotated one too. What comes
+    through a pipe cannot be gone on with: windows that overlap are sent twice.
+    A file that fails does not stop the others; the exit is 3 then.
+    A batch whose answer timed out is looked for, three times --timeout, before
+    the next run sends it again. What the network delivers later counts twice.
 
     llmops collect upload app.log --dry-run
     llmops collect upload logs/ --yes
     """
     from llmops_cli.commands.hints import hint  # noqa: PLC0415 - not for `--help`
-    from llmops_cli.commands.outgoing import readings, sent  # noqa: PLC0415 - likewise
+    from llmops_cli.commands.outgoing import (  # noqa: PLC0415 - likewise
+        emit_with_failures,
+        found_files,
+        upload_all,
+    )
     from llmops_cli.provision.upload import Uploader  # noqa: PLC0415 - an SDK, for those who use it
 
     question = _question(
         profile, config_file, timeout=timeout, output=output, pattern=pattern, encoding=encoding, timezone=timezone
     )
     account, fields = _account(question)
-    uploader, consent = Uploader(account, fields, batch, settle), Consent(dry_run, yes)
-    read = readings(question, files, _pattern(question))
+    uploader, consent = Uploader(account, fields, batch, settle, hint), Consent(dry_run, yes)
+    compiled, found = _pattern(question), found_files(question, files)
     uploader.check()
     try:
-        told = [sent(uploader, reading, log, question.zone, send=consent.given) for reading, log in read]
+        told, failed = upload_all(uploader, question, found, compiled, send=consent.given)
     except KeyboardInterrupt:
         hint("the same command goes on where this one stopped")
         raise
+    if not told and len(failed) == 1:
+        raise failed[0]
     data = changes_data(
         [change for change, _ in told], applied=consent.given, notes=tuple(note for _, notes in told for note in notes)
     )
-    return emit_changes("collect upload", question, data, consent, lang=lang)
+    return emit_with_failures(question, data, failed, consent, lang=lang)
 
 
 def _question(profile: str | None, config_file: str | None, **given: Any) -> Question:

@@ -82,7 +82,7 @@ def answer(question: Question) -> Report:
             data = with_comparison(data, seen, ago_ms)
         if headless(source):
             data = unread(data)
-        if any(state.state in ("partial", "failed") for state in source.states()):
+        if source.remote and any(state.state != "ok" for state in source.states()):
             data = with_partial(data)
         hint_when_headless(question, source)
         hint_when_nothing_matches(question, source, seen.window, data.calls)

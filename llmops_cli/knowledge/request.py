@@ -125,8 +125,9 @@ def ticket(fields: Mapping[str, Any], missing: Sequence[str], lang: str = "en") 
     values["calls"] = letter.text("calls", "count")
     values["before_failure_rate"] = letter.text("before_failure_rate", "percent")
     # Both in one unit: 10.2 s beside 2,432 ms is hard to compare.
-    form = "seconds" if max(fields.get(name) or 0 for name in ("p95_ms", "before_p95_ms")) >= 10_000 else "duration"
-    values |= {name: letter.text(name, form) for name in ("p95_ms", "before_p95_ms")}
+    latencies = {name: fields.get(name) for name in ("p95_ms", "before_p95_ms")}
+    long = any(isinstance(ms, int | float) and ms >= 10_000 for ms in latencies.values())
+    values |= {name: letter.text(name, "seconds" if long else "duration") for name in latencies}
     failed, slow = letter.share_of("failures", "failure_rate"), letter.share_of("slow", "slow_rate")
     lists = {name: letter.items(name) for name in ("errors", "ruled_out")}
     return letter.written("ticket", values, failed=failed, slow=slow, **lists)

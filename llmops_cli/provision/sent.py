@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shlex
@@ -20,6 +21,7 @@ class Batch:
     """Logs sent with one request: `digest` is its tag, `from_s` and `to_s` its first and last unix second.
 
     `logs` counts the events that it brings to their end, `length` the characters of the last one's message.
+    `late_until`: where its answer timed out, the unix time until which it may still arrive.
     """
 
     digest: str
@@ -27,6 +29,22 @@ class Batch:
     from_s: int
     to_s: int
     length: int | None = None
+    late_until: float | None = None
+
+
+HEAD_BYTES = 1 << 16
+"""What is compared of a log's first bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How a log begins: digests of its first events' first lines (one at least), and its first bytes as they stand.
+
+    Neither changes while the log grows, is rotated or packed; only more of it may be there.
+    """
+
+    lines: tuple[str, ...]
+    head: bytes
 
 
 class UploadState:
@@ -34,12 +52,19 @@ class UploadState:
 
     `length`: characters of the last event's message as it was sent, None where that is not known. `until_s`: the latest
     unix second that was sent; `place`: a digest of where the log stands. A context: while it lasts no other process
-    sends the same log to the same logstore. Every change is on the disk before the call returns. Nothing of the log's
-    content stands in it.
+    sends a log with the same first line to the same logstore. Every change is on the disk before the call returns.
+    Nothing of the log's content stands in it.
+
+    Logs may share their first line ("Starting app"). So `lines` holds digests of some more, and each such log has a
+    file of its own. `head`: how many of its first bytes were seen, and their digest.
     """
 
     def __init__(self, path: Path, name: str, place: str = "") -> None:
         self.path, self.name, self.place = path, name, place
+        self.target = ""
+        self.lines: tuple[str, ...] = ()
+        self.head: tuple[int, str] = (0, "")
+        self._beginning = Beginning((), b"")
         self.logs = 0
         self.digest = ""
         self.length: int | None = None
@@ -48,30 +73,80 @@ class UploadState:
         self._lock = -1
 
     @classmethod
-    def of(cls, target: str, log: str, name: str, file: str = "") -> Self:
-        """Give the state of a log, by the digest of its first event, for a logstore (`target`).
-
-        `file`: the full path of the log, empty for standard input.
-        """
+    def of(cls, target: str, beginning: Beginning, name: str, file: str) -> Self:
+        """Give the state of a log for a logstore (`target`); `file` tells where it stands."""
         from platformdirs import user_state_path  # noqa: PLC0415 - start-up: needed once something is sent
 
-        key = _digest(target, log)
-        return cls(user_state_path("llmops") / "uploads" / f"{key}.json", name, _digest(target, file) if file else "")
+        key = _digest(target, beginning.lines[0])
+        state = cls(user_state_path("llmops") / "uploads" / f"{key}.json", name, _digest(target, file))
+        state.target, state._beginning = target, beginning
+        return state
+
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing of the log was sent, nor tried to be."""
+        return not self.logs and self.doubt is None
 
     def former(self) -> Self | None:
         """Give the state of the log that stood in this file before: the latest, while nothing of this one was sent."""
-        if self.logs or self.doubt or not self.place:
+        if not self.fresh:
             return None
+        states = [one for one in self._others() if one.logs and one.place == self.place]
+        return max(states, key=lambda one: one.until_s, default=None)
+
+    def check_reading(self) -> None:
+        """Make sure that this log, while nothing was sent of it, was not sent read otherwise. Raises `SourceError`.
+
+        One with another first event, and yet the same first bytes, was.
+        """
+        if not self.fresh:
+            return
+        for one in self._others():
+            size, digest = one.head
+            if size and not one.fresh and not self._shares_line(one) and self._head(size) == digest:
+                raise SourceError(
+                    "upload_read_otherwise",
+                    f"{self.name} was sent already, and its events were read otherwise then: nothing was sent now",
+                    "is --timezone, --pattern or --encoding another? Give the former ones; to send all of it once "
+                    f"more as it is read now, beside what was sent: rm {shlex.quote(str(one.path))}",
+                )
+
+    def _others(self) -> list[Self]:
+        """Give every state that can be read."""
         states = []
-        for path in self.path.parent.glob("*.json"):
+        for path in sorted(self.path.parent.glob("*.json")):
             one = type(self)(path, self.name)
             try:
                 one._read()  # noqa: SLF001 - of this class
             except SourceError:
                 continue
-            if one.logs and one.place == self.place:
-                states.append(one)
-        return max(states, key=lambda one: one.until_s, default=None)
+            states.append(one)
+        return states
+
+    def _shares_line(self, other: Self) -> bool:
+        return other.path.stem.partition("-")[0] == self.path.stem.partition("-")[0]
+
+    def _head(self, size: int) -> str:
+        return _digest(self.target, hashlib.sha256(self._beginning.head[:size]).hexdigest())
+
+    def _choose(self) -> None:
+        """Find the file of this log among those of logs with the same first line; a new one where there is none.
+
+        The one that it has most lines in common with is it, as far as both go, and rather one of the same place.
+        """
+        fitting, taken = [], set()
+        for path in sorted(self.path.parent.glob(f"{self.path.stem}*.json")):
+            one = type(self)(path, self.name)
+            one._read()  # noqa: SLF001 - of this class
+            taken.add(path)
+            if all(mine == its for mine, its in zip(self._beginning.lines, one.lines, strict=False)):
+                fitting.append(one)
+        if fitting:
+            best = max(fitting, key=lambda one: (len(one.lines), one.place == self.place, one.logs))
+            self.path = best.path
+        elif taken:
+            numbered = (self.path.with_stem(f"{self.path.stem}-{number}") for number in itertools.count(2))
+            self.path = next(path for path in numbered if path not in taken)
 
     def __enter__(self) -> Self:
         try:
@@ -81,6 +156,7 @@ class UploadState:
             raise self._unwritable(error) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._choose()
             self._read()
         except BlockingIOError:
             os.close(self._lock)
@@ -103,6 +179,10 @@ class UploadState:
     def begin(self, batch: Batch) -> None:
         """Note that a batch is about to be sent. Raises `SourceError`."""
         self.doubt = batch
+        self.lines = max(self.lines, self._beginning.lines, key=len)
+        size = len(self._beginning.head)
+        if size >= self.head[0]:
+            self.head = size, self._head(size)
         self._write()
 
     def done(self, batch: Batch) -> None:
@@ -118,17 +198,9 @@ class UploadState:
 
     def changed(self) -> SourceError:
         """Say that the log begins otherwise than what was sent."""
-        return self._another("differs in them")
-
-    def check_length(self, logs: int) -> None:
-        """Make sure that the log has as many logs as were sent. Raises `SourceError`."""
-        if logs < self.logs:
-            raise self._another(f"has {logs:,} only")
-
-    def _another(self, how: str) -> SourceError:
         return SourceError(
             "upload_changed",
-            f"{self.name} begins like a log of which {self.logs:,} events were sent, but {how}",
+            f"{self.name} begins like a log of which {self.logs:,} events were sent, but differs in them",
             f"is --pattern, --timezone or --encoding another? To send it from its start: "
             f"rm {shlex.quote(str(self.path))}",
         )
@@ -139,6 +211,8 @@ class UploadState:
             self.logs, self.digest = _whole(held["logs"]), str(held["digest"])
             self.length = None if held.get("length") is None else _whole(held["length"])
             self.until_s, self.place = _whole(held.get("until_s", 0)), self.place or str(held.get("place", ""))
+            size, digest = held.get("head") or (0, "")
+            self.head, self.lines = (_whole(size), str(digest)), tuple(map(str, held.get("lines") or ()))
             self.doubt = None if held["doubt"] is None else Batch(**held["doubt"])
         except FileNotFoundError:
             return
@@ -158,6 +232,8 @@ class UploadState:
             "length": self.length,
             "until_s": self.until_s,
             "place": self.place,
+            "lines": self.lines,
+            "head": self.head,
             "doubt": None if self.doubt is None else asdict(self.doubt),
         }
         draft = self.path.with_suffix(".draft")

@@ -4,9 +4,11 @@ PutLogs has no idempotency key. So each batch carries a tag (`__tag__:llmops_bat
 log up to its end, and with it of its content and its place. Before a batch is sent, a small private file says so; when
 its answer is known, the file says that it is done. A batch whose answer never came, in this run or in one that was
 killed, is looked up by its tag and sent again only when it is not found: Log Service finds new logs within some three
-seconds, and writes a batch whole or not at all.
+seconds, and writes a batch whole or not at all. A request whose answer timed out may still be on its way. It is looked
+for far longer, and never sent again by the same run, with whose end its connection ends. One that the network delivers
+later still counts twice: nothing on this side of it can tell.
 
-A log is known by its first line with a header, not by its name: rotated, renamed or compressed it is the same log.
+A log is known by the first lines of its first events, not by its name: rotated, renamed or compressed it is the same.
 
 An application may still write to the last event (a stack trace, line by line). So the last event goes only when whoever
 reads the log calls it whole; where it grew all the same after it was sent, what was added follows as a line of its own,
@@ -28,11 +30,12 @@ from llmops_cli.calls.keys import PROSE
 from llmops_cli.calls.line import FEEDBACK_FIELDS, FIELDS
 from llmops_cli.cloud.inflight import Deadline
 from llmops_cli.cloud.refusals import Refusal, explained
+from llmops_cli.cloud.sls import region_of
 from llmops_cli.errors import SourceError
 from llmops_cli.evidence import LogLine
 from llmops_cli.provision.account import Account
 from llmops_cli.provision.index import BATCH_KEY, BATCH_TAG
-from llmops_cli.provision.sent import Batch, UploadState
+from llmops_cli.provision.sent import HEAD_BYTES, Batch, Beginning, UploadState
 from llmops_cli.redact import redact
 
 MOST_LOGS = 4096
@@ -40,11 +43,17 @@ MOST_BYTES = 3 << 20
 """Of one batch; Log Service takes 10 MB: https://help.aliyun.com/zh/sls/developer-reference/api-putlogs."""
 SETTLE_S = 5.0
 """How long a batch in doubt is looked for: new logs are found within some 3 s."""
-_LOOK_AGAIN_S = 0.3
+_LATE = 3
+"""How many times the timeout a request that timed out is looked for."""
+_LATEST_S = 3600.0
+"""The longest rest of that time that a later run believes: clocks are set."""
+_LOOK_AGAIN_S, _LOOK_LATE_S = 0.3, 1.0
 _LONGEST_WAIT_S = 4.0
 _LAST_S = 1 << 32
-_ROTATION_S = 60
+_ROTATION_S = 2
 """How far the first event after a rotation may be older than the last before it: threads write at once."""
+_KNOWN_BY = 16
+"""Events whose first lines tell a log from another that begins with the same one."""
 _PER_LOG_BYTES = 200
 """What the names of a log's fields and its frame take."""
 _NOT_WRITTEN = frozenset(
@@ -61,7 +70,8 @@ class Tally:
 
     `batches`: requests that send the rest. `grew`: the last event that was sent before went on, and its new lines are
     sent. `kept_back`: the last event is not whole yet, and neither sent nor counted. `former`: events that were sent of
-    another log from this file (it was rotated since), None where there was none.
+    another log from this file (it was rotated since), None where there was none. `fewer_than`: events that were sent of
+    this log, where it holds fewer (it may be a copy that is not complete yet).
     """
 
     logs: int = 0
@@ -72,6 +82,7 @@ class Tally:
     grew: bool = False
     kept_back: bool = False
     former: int | None = None
+    fewer_than: int | None = None
     first_ms: int | None = None
     last_ms: int | None = None
 
@@ -88,26 +99,30 @@ class Tally:
 class Log:
     """A log to be sent: its events in their order, its name for the reader, its full path (empty: standard input).
 
-    `whole`: asked of the last event, tells whether nothing will be added to it.
+    `whole`: asked of the last event, and whether it is the first one too, gives what of it will not change any more;
+    None while that is nothing. `head`: gives the log's first bytes, as many.
     """
 
     events: Iterator[LogLine]
     name: str
     file: str = ""
-    whole: Callable[[LogLine], bool] = lambda _: True
+    whole: Callable[[LogLine, bool], LogLine | None] = lambda event, _: event
+    head: Callable[[int], bytes] = lambda _: b""
 
 
 @dataclass(frozen=True, slots=True)
 class Uploader:
     """Sends logs to one logstore. `fields` maps canonical names to its keys; with `message` it holds raw lines.
 
-    `most`: logs of a batch. `settle_s`: how long a batch in doubt is looked for.
+    `most`: logs of a batch. `settle_s`: how long a batch in doubt is looked for. `say` tells the reader, at once, what
+    is not to wait for the end.
     """
 
     account: Account
     fields: Mapping[str, str]
     most: int = MOST_LOGS
     settle_s: float = SETTLE_S
+    say: Callable[[str], None] = lambda _: None
 
     def check(self) -> None:
         """Make sure that a batch in doubt can be looked up. Raises `SourceError`."""
@@ -131,48 +146,77 @@ class Uploader:
 
     @property
     def _target(self) -> str:
-        account = self.account
-        return f"{account.service.endpoint}/{account.project}/{account.logstore}"
+        """Name the logstore: however its endpoint is spelled, inside or outside of its region."""
+        account, service = self.account, self.account.service
+        return f"{region_of(service.endpoint.lower()) or service.region}/{account.project}/{account.logstore}"
 
     def _opened(self, log: Log, *, send: bool) -> Tally:
-        first = next(log.events, None)
-        if first is None:
+        first = list(itertools.islice(log.events, _KNOWN_BY + 1))
+        if not first:
             return Tally()
-        with UploadState.of(self._target, _key(first), log.name, log.file) as state:
+        beginning = Beginning(tuple(map(_key, first[: max(1, len(first) - 1)])), log.head(HEAD_BYTES))
+        with UploadState.of(self._target, beginning, log.name, log.file or "-") as state:
+            state.check_reading()
             former = state.former()
             if former is not None:
-                _check_overlap(first, former)
+                self._check_overlap(first[0], former, log)
             if send and state.doubt is not None:
                 if self._landed(state.doubt):
                     state.done(state.doubt)
                 else:
                     state.forget()
-            tally = Tally(known=state.logs, former=former.logs if former else None)
-            self._walk(itertools.chain([first], log.events), log.whole, state, _Parcel(tally, send=send))
-            state.check_length(tally.logs)
+            tally = Tally(known=state.logs, former=former.logs if former and log.file else None)
+            self._walk(itertools.chain(first, log.events), log.whole, state, _Parcel(tally, send=send))
+            if tally.logs < tally.known:
+                tally.fewer_than, tally.known = tally.known, tally.logs
         return tally
 
+    def _check_overlap(self, first: LogLine, former: UploadState, log: Log) -> None:
+        """Make sure that a file which begins anew does not begin in the midst of what was sent. Raises `SourceError`.
+
+        What comes through a pipe may be any other log: there it is said only.
+        """
+        if log.file:
+            _check_rotated(first, former)
+        elif first.time_ms // 1000 <= former.until_s:
+            until = datetime.fromtimestamp(former.until_s, UTC).isoformat()
+            self.say(
+                f"standard input begins before the last event that was sent from it ({until}): if it is the same log, "
+                "what both windows hold is sent twice; upload the log's files instead"
+            )
+
     def _walk(
-        self, events: Iterator[LogLine], whole: Callable[[LogLine], bool], state: UploadState, parcel: _Parcel
+        self,
+        events: Iterator[LogLine],
+        whole: Callable[[LogLine, bool], LogLine | None],
+        state: UploadState,
+        parcel: _Parcel,
     ) -> None:
         """Go through a log: past what was sent, then batch by batch."""
         tally, running, event = parcel.tally, hashlib.sha256(), None
         for one, last in _looking_ahead(events):
             new = tally.logs >= tally.known
-            if new and last and not whole(one):
+            settled = whole(one, tally.logs == 0) if new and last else one
+            if settled is None:
                 tally.kept_back = True
                 break
-            event, before = one, running.copy() if tally.logs == tally.known - 1 else running
+            event, before = settled, running.copy() if tally.logs == tally.known - 1 else running
             _hash(running, event)
             tally.add(event)
             if new:
                 parcel.add(event, self._contents(event))
-            elif tally.logs == tally.known and (rest := _grown(event, before, running, state)) is not None:
-                if last and not whole(one):
+            elif tally.logs == tally.known and (rest := _grown(event, before.copy(), running, state)) is not None:
+                settled = whole(event, False) if last else event
+                if settled is None:
                     tally.kept_back = True
                     break
-                tally.grew = True
-                parcel.add(rest, self._contents(rest))
+                if settled is not event:
+                    event, running = settled, before.copy()
+                    _hash(running, event)
+                    rest = _grown(event, before, running, state)
+                if rest is not None:
+                    tally.grew = True
+                    parcel.add(rest, self._contents(rest))
             if len(parcel.logs) >= self.most or parcel.size >= MOST_BYTES:
                 self._deliver(parcel, running.hexdigest(), event, state)
         if parcel.logs and event is not None:
@@ -189,12 +233,12 @@ class Uploader:
             )
         if parcel.send:
             state.begin(batch)
-            self._put(batch, parcel.logs)
+            self._put(batch, parcel.logs, state)
             state.done(batch)
         parcel.tally.batches += 1
         parcel.logs, parcel.size = [], 0
 
-    def _put(self, batch: Batch, pending: list[tuple[int, Contents]]) -> None:
+    def _put(self, batch: Batch, pending: list[tuple[int, Contents]], state: UploadState) -> None:
         account = self.account
         deadline, wait_s = Deadline(account.timeout_s), 0.3
         while True:
@@ -206,8 +250,21 @@ class Uploader:
                     raise self._refused(refusal, batch) from refusal
             else:
                 return
+            late = _may_arrive(refusal)
+            if late:  # noted, so that a run after this one waits as well
+                batch = replace(batch, late_until=time.time() + _LATE * account.timeout_s)
+                state.begin(batch)
             if refusal.code not in _NOT_WRITTEN and self._landed(batch):
                 return
+            if late:
+                raise SourceError(
+                    "upload_unanswered",
+                    f"{account.service.endpoint} gave no answer to a batch of {batch.logs:,} logs in time, and it was "
+                    "not written since",
+                    "run the same command again: it looks once more and goes on; over a slow line with a longer "
+                    "--timeout, or a smaller --batch",
+                    retryable=True,
+                ) from refusal
             pause_s = random.uniform(0, wait_s)  # noqa: S311 - jitter
             if pause_s >= deadline.left:
                 raise self._refused(refusal, batch) from refusal
@@ -216,7 +273,10 @@ class Uploader:
 
     def _landed(self, batch: Batch) -> bool:
         """Look for a batch by its tag until it is found or had time to be. Raises `SourceError` when none can tell."""
-        account, end = self.account, time.monotonic() + self.settle_s
+        account, start = self.account, time.monotonic()
+        settled = start + self.settle_s
+        end = max(settled, start + min(_LATEST_S, (batch.late_until or 0) - time.time()))
+        told = False
         text, seconds = f'{BATCH_KEY}: "{batch.digest}"', (batch.from_s, batch.to_s + 1)
         while True:
             late = time.monotonic() >= end
@@ -233,7 +293,10 @@ class Uploader:
                     "run the same command again in a minute: it goes on where this one stopped",
                     retryable=True,
                 )
-            time.sleep(min(_LOOK_AGAIN_S, self.settle_s))
+            if not told and time.monotonic() >= settled:
+                told = True
+                self.say(f"a batch had no answer and may still arrive: it is looked for, {end - settled:.0f} s at most")
+            time.sleep(min(_LOOK_LATE_S if told else _LOOK_AGAIN_S, self.settle_s))
 
     def _refused(self, refusal: Refusal, batch: Batch) -> SourceError:
         if refusal.code == "InvalidTimestamp":
@@ -315,7 +378,15 @@ def _grown(event: LogLine, before: hashlib._Hash, running: hashlib._Hash, state:
     return replace(event, message=rest, call=None, feedback=None) if rest.strip() else None
 
 
-def _check_overlap(first: LogLine, former: UploadState) -> None:
+def _may_arrive(refusal: Refusal) -> bool:
+    """Tell an answer that timed out: the request was sent, and nothing tells where it is."""
+    said = refusal.message.lower()
+    if refusal.code == "LogRequestError" and refusal.status == 0:
+        return ("timed out" in said or "timeout" in said) and "connect timeout" not in said
+    return refusal.status == 504  # a proxy waits no longer
+
+
+def _check_rotated(first: LogLine, former: UploadState) -> None:
     """Make sure that a file which begins anew does not begin in the midst of what was sent. Raises `SourceError`."""
     if first.time_ms // 1000 >= former.until_s - _ROTATION_S:
         return

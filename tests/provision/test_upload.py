@@ -6,12 +6,15 @@ import os
 import pty
 import random
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -158,12 +161,27 @@ def test_the_last_event_waits_until_another_follows_or_the_file_is_quiet(cloud, 
     assert messages(cloud) == ["one", "failed\n\tat a.b(C.java:1)", "three"]
 
 
-def test_a_torn_line_of_an_old_file_is_its_end(cloud, here):
+@pytest.mark.parametrize("text", ["two", "shop,Chat,qwen-plus,llm-1,r2,200,"], ids=["message", "call"])
+def test_a_torn_line_waits_for_its_end_however_old_it_is(cloud, here, text):
     log = here.folder / "app.log"
-    log.write_text(line(1, "one") + line(2, "two").rstrip("\n"))
-    assert "kept back" in upload(here, "app.log").err
+    log.write_text(line(1, "one") + line(2, text).rstrip("\n"))
+    for age in (60, 4000):
+        assert "kept back" in upload(here, quiet(log, age).name).err
+    assert messages(cloud) == ["one"]
+    append(log, "\n")
+    assert upload(here, "app.log").err == ""
+    assert messages(cloud) == ["one", text]
+
+
+def test_a_call_with_a_torn_line_behind_it_goes_after_an_hour_without_that(cloud, here):
+    log = here.folder / "app.log"
+    log.write_text(line(1, format_call(THROTTLED)) + "\tat a\n\tat b.c")
+    assert "kept back" in upload(here, quiet(log).name).err
     assert upload(here, quiet(log, 4000).name).err == ""
-    assert messages(cloud) == ["one", "two"]
+    append(log, "(D.java:1)\n" + line(2, "two"))
+    assert upload(here, "app.log").code == 0
+    assert messages_of(cloud, "error_message")[0].endswith("\tat a")
+    assert messages_of(cloud, "message")[1:] == ["\tat b.c(D.java:1)", "two"]
 
 
 def test_a_whole_call_needs_no_line_break(cloud, here):
@@ -250,6 +268,16 @@ def test_a_rotated_file_is_told_and_its_rest_is_sent(cloud, here):
     assert sorted(messages(cloud)) == ["four", "one", "three", "two"]
 
 
+def test_a_beginning_that_was_cut_off_seconds_before_the_end_is_told(cloud, here):
+    log = here.folder / "app.log"
+    log.write_text("".join(line(second, f"{second}") for second in range(20)))
+    upload(here, quiet(log).name)
+    log.write_text("".join(line(second, f"{second}") for second in range(10, 20)))
+    ran = upload(here, quiet(log).name)
+    assert (ran.code, len(messages(cloud))) == (3, 20)
+    assert "they could be sent twice" in ran.err
+
+
 def test_a_file_whose_beginning_was_cut_off_is_not_sent_twice(cloud, here):
     log = here.folder / "app.log"
     log.write_text("2025-07-09 13:00:00.001 WARN  [traceId:t] [a#b():1] [main] - early\n" + line(1, "one"))
@@ -263,13 +291,160 @@ def test_a_file_whose_beginning_was_cut_off_is_not_sent_twice(cloud, here):
     assert f"rm {here.folder}/.local/state/llmops/uploads/" in ran.err
 
 
-def test_a_log_read_in_another_zone_is_not_sent_twice(cloud, here):
+@pytest.mark.parametrize(("first", "second"), [("UTC", "Asia/Shanghai"), ("Asia/Shanghai", "UTC")])
+def test_a_log_read_in_another_zone_is_not_sent_twice(cloud, here, first, second):
+    log = write(here, 100)
+    upload(here, "app.log", timezone=first)
+    copy = write(here, 100, "copy.log")
+    for name in (log.name, copy.name):
+        ran = upload(here, name, timezone=second)
+        assert ran.code == 3
+        assert "is --timezone, --pattern or --encoding another?" in ran.err
+        assert f"rm {here.folder}/.local/state/llmops/uploads/" in ran.err
+    assert sum(held(cloud).values()) == 80
+    assert upload(here, "copy.log", timezone=first).code == 0
+    assert sum(held(cloud).values()) == 80
+
+
+def test_a_log_read_with_another_pattern_is_not_sent_twice(cloud, here):
     log = write(here, 100)
     upload(here, "app.log")
-    ran = upload(here, "app.log", timezone="Asia/Shanghai")
+    ran = upload(here, "app.log", "--pattern", "%d{yyyy-MM-dd HH:mm:ss.SSS} %-5p %m%n")
+    assert (ran.code, held(cloud)) == (3, expected(log))
+    assert "read otherwise" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("written", "spelled"), [("http://", "HTTP://"), ("127.0.0.1", "localhost")], ids=["scheme", "host"]
+)
+def test_an_endpoint_spelled_otherwise_is_the_same_logstore(cloud, here, written, spelled):
+    log = write(here, 100)
+    upload(here, "app.log")
+    config = here.folder / "llmops.toml"
+    config.write_text(config.read_text().replace(written, spelled))
+    ran = upload(here, "app.log")
+    assert (ran.code, held(cloud)) == (0, expected(log))
+    assert ran.out.startswith("Nothing to do")
+
+
+def test_a_file_that_fails_does_not_stop_the_others(cloud, here):
+    folder = here.folder / "logs"
+    folder.mkdir()
+    for name, second in (("a.log", 1), ("b.log", 10), ("c.log", 20)):
+        quiet(append(folder / name, line(second, f"{name} one") + line(second + 5, f"{name} two")))
+    upload(here, "logs/b.log")
+    (folder / "b.log").write_text(line(10, "b.log one") + line(15, "another") + line(16, "three"))
+    quiet(folder / "b.log")
+    ran = upload(here, "logs", "-o", "json")
     assert ran.code == 3
-    assert "--timezone another" in ran.err
+    assert [one["name"] for one in ran.json()["data"]["changes"]] == ["logs/a.log", "logs/c.log"]
+    (problem,) = ran.json()["errors"]
+    assert problem["code"] in ("upload_changed", "upload_overlap")
+    assert problem["message"].startswith("logs/b.log")
+    assert "error: logs/b.log" in ran.err
+    assert sorted(messages(cloud)) == sorted(f"{name}.log {which}" for name in "abc" for which in ("one", "two"))
+
+
+def test_a_copy_that_is_not_complete_yet_has_nothing_new(cloud, here):
+    log = write(here, 200)
+    upload(here, "app.log")
+    copy = here.folder / "app.log.1"
+    copy.write_bytes(log.read_bytes()[:3000])
+    ran = upload(here, quiet(copy).name)
+    assert (ran.code, held(cloud)) == (0, expected(log))
+    assert "of the 160 events that were sent of it: nothing new" in ran.err
+    assert ran.out.startswith("Nothing to do")
+
+
+def test_logs_that_begin_with_the_same_line_are_told_apart(cloud, here):
+    for pod in ("a", "b", "c"):
+        text = line(0, "Starting app") + "".join(line(second, f"{pod} {second}") for second in range(1, 5))
+        append(here.folder / f"{pod}.log", text)
+    words = ("a.log", "b.log", "c.log")
+    assert upload(here, *words).code == 0
+    append(here.folder / "b.log", line(9, "b 9"))
+    assert upload(here, *words).code == 0
+    assert upload(here, *words).out.startswith("Nothing to do")
+    told = Counter(messages(cloud))
+    assert told.pop("Starting app") == 3
+    assert set(told.values()) == {1}
+    assert len(told) == 13
+
+
+def test_what_a_pipe_brings_again_is_told(cloud, here):
+    whole = [line(second, f"{second}") for second in range(10)]
+    for window, told in ((whole[:6], False), (whole[:8], False), (whole[4:], True)):
+        words = [sys.executable, "-m", "llmops_cli", "collect", "upload", "-", "--yes", "--timezone", "UTC"]
+        text, where = "".join(window), {"cwd": here.folder, "env": here.environ}
+        ran = subprocess.run(words, input=text, capture_output=True, text=True, timeout=60, check=True, **where)
+        assert ("both windows hold is sent twice" in ran.stderr) == told
+    assert Counter(messages(cloud)) == Counter(map(str, (*range(8), *range(4, 10))))
+
+
+THROTTLED = CallFields("shop", "Chat", "qwen-plus", "llm-1", "r1", 429, 9, 0, 0, 0, "Throttling", "请求限流了")
+
+
+def test_a_file_that_ends_amid_a_character_waits(cloud, here):
+    log = here.folder / "app.log"
+    whole = (line(1, "one") + line(2, format_call(THROTTLED))).encode()
+    log.write_bytes(whole[:-2])
+    assert "kept back" in upload(here, quiet(log, 4000).name).err
+    log.write_bytes(whole)
+    assert upload(here, quiet(log).name).err == ""
+    assert messages_of(cloud, "error_message") == [None, "请求限流了"]
+
+
+def test_a_first_event_waits_for_the_end_of_its_line(cloud, here):
+    log = here.folder / "app.log"
+    whole = line(1, format_call(THROTTLED))
+    log.write_text(whole[:-4])
+    assert "kept back" in upload(here, quiet(log, 4000).name).err
+    log.write_text(whole + line(2, "two"))
+    assert upload(here, quiet(log).name).err == ""
+    assert messages_of(cloud, "error_message") == ["请求限流了", None]
+
+
+def test_an_archive_that_is_still_written_keeps_its_last_event_back(cloud, here):
+    chance = random.Random(3)
+    log = here.folder / "app.log"
+    log.write_text("".join(line(second, f"{second} {chance.random()}") for second in range(60)))
+    packed, archive = gzip.compress(log.read_bytes()), here.folder / "app.log.1.gz"
+    archive.write_bytes(packed[: len(packed) // 2])
+    assert "kept back" in upload(here, archive.name).err
+    sent = messages(cloud)
+    archive.write_bytes(packed)
+    assert upload(here, archive.name).err == ""
+    assert 0 < len(sent) < 60
     assert held(cloud) == expected(log)
+
+
+def test_a_line_that_a_container_runtime_has_in_parts_waits_for_its_last_one(cloud, here):
+    def framed(second, kind, text):
+        return f"2025-07-09T15:00:{second:02}.123456789Z stdout {kind} {text}\n"
+
+    log = here.folder / "app.log"
+    first, call = line(1, "one").rstrip("\n"), line(2, format_call(THROTTLED)).rstrip("\n")
+    begun = framed(1, "F", first) + framed(2, "P", call[:90])
+    log.write_text(begun)
+    assert "kept back" in upload(here, quiet(log).name).err
+    assert upload(here, quiet(log, 4000).name).err == ""
+    assert messages(cloud) == ["one"]
+    log.write_text(begun + framed(2, "F", call[90:]) + framed(3, "F", line(3, "three").rstrip("\n")))
+    assert upload(here, quiet(log).name).err == ""
+    assert messages_of(cloud, "error_message") == [None, "请求限流了", None]
+
+
+def test_a_torn_header_of_an_old_file_is_no_part_of_the_event_before(cloud, here):
+    log = here.folder / "app.log"
+    whole = line(1, "one") + line(2, "two")
+    log.write_text(whole[: len(line(1, "one")) + 12])
+    assert "kept back" in upload(here, quiet(log).name).err
+    assert upload(here, quiet(log, 4000).name).code == 0
+    assert messages(cloud) == ["one"]
+    assert upload(here, quiet(log, 4000).name).out.startswith("Nothing to do")
+    log.write_text(whole)
+    assert upload(here, quiet(log).name).err == ""
+    assert messages(cloud) == ["one", "two"]
 
 
 def test_a_log_that_grew_is_sent_from_where_it_ended(cloud, here):
@@ -337,6 +512,86 @@ def test_a_request_that_fails_neither_loses_nor_doubles_a_batch(cloud, here, fau
     cloud.fail(FAULTS[fault], PUT, times=2, skip=1)
     ran = upload(here, "app.log", "--batch", "200", "--settle", "1", "--timeout", "4")
     assert (ran.code, ran.err) == (0, "")
+    assert held(cloud) == expected(log)
+
+
+class Held:
+    """A way to the cloud on which the first batch lies for some seconds, whatever its sender does meanwhile."""
+
+    def __init__(self, cloud, seconds):
+        self.to, self.seconds, self.held = urlsplit(cloud.endpoint).port, seconds, threading.Event()
+        self.delivered, self.server = threading.Event(), socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def lead(self, here):
+        config = here.folder / "llmops.toml"
+        config.write_text(config.read_text().replace(f":{self.to}", f":{self.port}"))
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._carry, args=(self.server.accept()[0],), daemon=True).start()
+
+    def _carry(self, near):
+        with near, socket.create_connection(("127.0.0.1", self.to)) as far, contextlib.suppress(OSError):
+            threading.Thread(target=self._back, args=(far, near), daemon=True).start()
+            while block := near.recv(1 << 20):
+                first = b"/shards/" in block[:200] and not self.held.is_set()
+                if first:
+                    self.held.set()
+                    time.sleep(self.seconds)
+                far.sendall(block)
+                if first:
+                    self.delivered.set()
+                    time.sleep(0.3)  # the cloud carries it out, though nobody listens
+
+    @staticmethod
+    def _back(far, near):
+        with contextlib.suppress(OSError):
+            while block := far.recv(1 << 16):
+                near.sendall(block)
+
+
+@pytest.fixture
+def held_up(cloud, here):
+    way = Held(cloud, 2)
+    way.lead(here)
+    yield way
+    way.server.close()
+
+
+LATE = ("--timeout", "1", "--settle", "0.2")
+
+
+def test_a_batch_that_arrives_long_after_its_timeout_counts_once(cloud, here, held_up):
+    log = write(here, 50)
+    ran = upload(here, "app.log", *LATE)
+    assert held_up.delivered.wait(10)
+    assert (ran.code, held(cloud)) == (0, expected(log))
+    assert "may still arrive" in ran.err
+    assert upload(here, "app.log").out.startswith("Nothing to do")
+
+
+def test_a_batch_that_timed_out_is_waited_for_by_the_next_run_too(cloud, here, held_up):
+    log = write(here, 50)
+    with here.start("collect", "upload", "app.log", "--yes", "--timezone", "UTC", *LATE) as process:
+        assert "may still arrive" in process.stderr.readline()
+        process.kill()
+        process.communicate(timeout=60)
+    assert upload(here, "app.log", "--settle", "0.1").code == 0
+    assert held_up.delivered.wait(10)
+    time.sleep(0.3)
+    assert held(cloud) == expected(log)
+
+
+def test_a_batch_that_never_had_an_answer_is_sent_by_the_next_run(cloud, here):
+    log = write(here, 50)
+    cloud.fail(Silence(), PUT)
+    ran = upload(here, "app.log", "--timeout", "1", "--settle", "0.1")
+    assert (ran.code, sum(held(cloud).values())) == (3, 0)
+    assert "the same command again" in ran.err
+    assert upload(here, "app.log", "--settle", "0.1").code == 0
     assert held(cloud) == expected(log)
 
 
