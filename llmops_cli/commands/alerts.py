@@ -177,7 +177,7 @@ def exported(
     command: str, question: Question, to: str, content: Any, out: Path | None, *, force: bool, lang: str
 ) -> int:
     """Print an export as it is, for another program, or write it to a file; `-o json` puts it into the envelope."""
-    from llmops_cli.commands.config import write_private  # noqa: PLC0415 - only for a file
+    from llmops_cli.commands.config import write_file  # noqa: PLC0415 - only for a file
     from llmops_cli.report import ExportData, Report  # noqa: PLC0415 - not for `--help`
     from llmops_cli.views import put  # noqa: PLC0415 - likewise
     from llmops_cli.views.markdown.markup import Draft  # noqa: PLC0415 - likewise
@@ -185,7 +185,7 @@ def exported(
 
     text = content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     if out is not None:
-        write_private(out, text, force=force)
+        write_file(out, text, force=force)
     if question.output != "json":
         said = word("alert_test.export_written", lang, file=str(out)) + "\n" if out is not None else text
         if out is None and question.output == "markdown":

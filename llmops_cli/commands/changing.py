@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from llmops_cli.errors import USAGE
+from llmops_cli.errors import UNTRUSTED, USAGE, SourceError
 
 if TYPE_CHECKING:
     from llmops_cli.commands.question import Question
@@ -72,24 +72,33 @@ def changes_data(
     return ChangesData(tuple(_row(one, applied=applied) for one in changes), applied and something, notes, next_)
 
 
-def emit_changes(command: str, question: Question, data: ChangesData, consent: Consent, *, lang: str = "en") -> int:
-    """Print the report and return the exit code, as `changing` says."""
+def emit_changes(
+    command: str,
+    question: Question,
+    data: ChangesData,
+    consent: Consent,
+    *,
+    failed: Sequence[SourceError] = (),
+    lang: str = "en",
+) -> int:
+    """Print the report, with what failed, and return the exit code, as `changing` says; 3 where something failed."""
     from llmops_cli.report import Problem, Report  # noqa: PLC0415 - not for `--help`
     from llmops_cli.views import put, render_error  # noqa: PLC0415 - likewise
 
     waits = any(row.state == "planned" for row in data.changes) and not consent.dry_run
-    problem = Problem("needs_yes", "nothing was changed", "look at the diff, then add --yes")
+    unconfirmed = Problem("needs_yes", "nothing was changed", "look at the diff, then add --yes")
+    problems = tuple(error.problem() for error in failed) or ((unconfirmed,) if waits else ())
     report = Report(
         command,
         datetime.fromtimestamp(question.now_ms / 1000, question.zone),
         data=data,
-        errors=(problem,) if waits else (),
+        errors=problems,
         notes=question.notes,
     )
     code = question.emit(report, lang=lang)
-    if waits:
+    for problem in problems:
         put(render_error(problem), sys.stderr)
-    return USAGE if waits else code
+    return UNTRUSTED if failed else USAGE if waits else code
 
 
 def _row(change: Change, *, applied: bool) -> ChangeRow:

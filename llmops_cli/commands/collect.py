@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from llmops_cli.commands import options
-from llmops_cli.commands.changing import Consent, DryRun, Yes, changes_data, changing
+from llmops_cli.commands.changing import Consent, DryRun, Yes, changes_data, changing, emit_changes
 from llmops_cli.commands.question import Question
 from llmops_cli.errors import UsageError
 
@@ -222,11 +222,7 @@ def upload(
     llmops collect upload logs/ --yes
     """
     from llmops_cli.commands.hints import hint  # noqa: PLC0415 - not for `--help`
-    from llmops_cli.commands.outgoing import (  # noqa: PLC0415 - likewise
-        emit_with_failures,
-        found_files,
-        upload_all,
-    )
+    from llmops_cli.commands.outgoing import found_files, upload_all  # noqa: PLC0415 - likewise
     from llmops_cli.provision.upload import Uploader  # noqa: PLC0415 - an SDK, for those who use it
 
     question = _question(
@@ -246,7 +242,7 @@ def upload(
     data = changes_data(
         [change for change, _ in told], applied=consent.given, notes=tuple(note for _, notes in told for note in notes)
     )
-    return emit_with_failures(question, data, failed, consent, lang=lang)
+    return emit_changes("collect upload", question, data, consent, failed=failed, lang=lang)
 
 
 def _question(profile: str | None, config_file: str | None, **given: Any) -> Question:

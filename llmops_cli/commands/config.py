@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ import typer
 from llmops_cli.commands import options
 from llmops_cli.commands.question import emit
 from llmops_cli.errors import SourceError, UsageError
+from llmops_cli.private import write_private
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -77,7 +77,7 @@ def init(config_file: options.ConfigFile = None, force: options.Force = False, o
     from llmops_cli.config import files  # noqa: PLC0415 - completion and help read no configuration
 
     path = Path(config_file or files.FILE_NAME).expanduser()
-    write_private(path, TEMPLATE, force=force)
+    write_file(path, TEMPLATE, force=force)
     return _answer("config init", {"file": str(path.absolute()), "written": True}, output)
 
 
@@ -128,22 +128,10 @@ def path(config_file: options.ConfigFile = None, output: options.Output = "table
     return _answer("config path", data, output)
 
 
-def write_private(path: Path, text: str, *, force: bool) -> None:
-    """Write `text` to `path`, whole or not at all, readable by its owner alone from the first byte.
-
-    Raises UsageError when the file exists and `force` is false, SourceError when it cannot be written.
-    """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+def write_file(path: Path, text: str, *, force: bool) -> None:
+    """Write a file for its owner alone. Raises UsageError when there is one and not `force`, SourceError else."""
     try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            # A link never overwrites: two people who start at once cannot lose each other's file.
-            draft.replace(path) if force else path.hardlink_to(draft)
-        finally:
-            draft.unlink(missing_ok=True)
+        write_private(path, text, over=force)
     except FileExistsError:
         raise UsageError("config_exists", f"{path} exists", "look at it, then add --force to overwrite it") from None
     except OSError as error:

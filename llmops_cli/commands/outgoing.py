@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmops_cli.calls.framing import Carry
 from llmops_cli.commands.hints import hint
-from llmops_cli.errors import UNTRUSTED, SourceError
+from llmops_cli.errors import SourceError
 from llmops_cli.evidence import LogLine, Message
 from llmops_cli.sources.local.unpack import TORN
 
@@ -23,11 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmops_cli.calls.pattern import Pattern
-    from llmops_cli.commands.changing import Consent
     from llmops_cli.commands.question import Question
     from llmops_cli.provision.plan import Change
     from llmops_cli.provision.upload import Log, Tally, Uploader
-    from llmops_cli.report import ChangesData
     from llmops_cli.sources.local.files import Found
     from llmops_cli.sources.local.plain import PlainFile
 
@@ -201,24 +198,6 @@ def upload_all(
             if error.code not in OF_ONE_FILE:
                 break
     return told, failed
-
-
-def emit_with_failures(
-    question: Question, data: ChangesData, failed: Sequence[SourceError], consent: Consent, *, lang: str
-) -> int:
-    """Print what was sent and, one line each, what failed; return the exit code."""
-    from llmops_cli.commands.changing import emit_changes  # noqa: PLC0415 - not for `--help`
-    from llmops_cli.report import Report  # noqa: PLC0415 - likewise
-    from llmops_cli.views import put, render_error  # noqa: PLC0415 - likewise
-
-    if not failed:
-        return emit_changes("collect upload", question, data, consent, lang=lang)
-    problems = tuple(error.problem() for error in failed)
-    now = datetime.fromtimestamp(question.now_ms / 1000, question.zone)
-    question.emit(Report("collect upload", now, data=data, errors=problems, notes=question.notes), lang=lang)
-    for problem in problems:
-        put(render_error(problem), sys.stderr)
-    return UNTRUSTED
 
 
 def _stat(file: Found) -> os.stat_result | None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +16,7 @@ from llmops_cli.cloud.inflight import Deadline
 from llmops_cli.cloud.refusals import Refusal
 from llmops_cli.cloud.sls import LogService
 from llmops_cli.errors import SourceError
+from llmops_cli.private import write_private
 from llmops_cli.provision.plan import Change, same_where_wanted
 
 NO_PROJECT = ("ProjectNotExist", "ProjectNotExists")
@@ -136,17 +135,10 @@ class Former:
 
         Raises `SourceError`.
         """
-        draft = self.path.with_suffix(f".{os.getpid()}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-                json.dump(self.held, file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
+            write_private(self.path, json.dumps(self.held, indent=2), over=True)
         except OSError as error:
-            with suppress(OSError):
-                draft.unlink()
             raise SourceError(
                 "undo_unwritable",
                 f"cannot write {self.path}: {(error.strerror or str(error)).lower()}; it was left as it is",

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from llmops_cli.errors import SourceError
+from llmops_cli.private import write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +237,8 @@ class UploadState:
             "head": self.head,
             "doubt": None if self.doubt is None else asdict(self.doubt),
         }
-        draft = self.path.with_suffix(".draft")
         try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-                json.dump(held, file)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
+            write_private(self.path, json.dumps(held), over=True)
         except OSError as error:
             raise self._unwritable(error) from error
 

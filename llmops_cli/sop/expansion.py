@@ -21,6 +21,7 @@ from llmops_cli.knowledge.request import FIELDS, MAX_REQUEST_IDS, level_of
 from llmops_cli.knowledge.sentences import listed, sentence
 from llmops_cli.report import Incident, QuotaRow
 from llmops_cli.sop.finding import ranked
+from llmops_cli.sop.levels import FULL
 from llmops_cli.sop.peaks import busiest_minute
 
 MARGIN = 1.3
@@ -32,8 +33,6 @@ INCIDENT_TYPES = REQUEST_FAMILIES | TOKEN_FAMILIES | {"water_level"}
 """Incidents that a higher limit would end."""
 
 _BUSY = 0.8
-_FAR_BELOW = 0.8
-"""Refused with less demand than this share of a limit, calls were refused for another: `levels.FULL`."""
 _STRETCHES = 3
 _NAMED = 3
 _PAIRS = (("current_rpm", "current_tpm"), ("wanted_rpm", "wanted_tpm"), ("peak_rpm", "peak_tpm"))
@@ -92,7 +91,7 @@ def expansion_fields(
     published = {
         half: value
         for half, value in known.items()
-        if value is not None and refused[half] and load[half] < _FAR_BELOW * value and limit.source.startswith("table")
+        if value is not None and refused[half] and load[half] < FULL * value and limit.source.startswith("table")
     }
     current = {half: None if half in published else value for half, value in known.items()}
     wanted = {half: _wanted(current[half], peak[half], refused=refused[half]) for half in ("rpm", "tpm")}

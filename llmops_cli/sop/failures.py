@@ -186,11 +186,12 @@ def _evidence(ledger: Ledger, family: str, rise: Rise, cells: Sequence[Cell], en
     for cell in cells:
         codes[cell.error_code, cell.status_code] += cell.calls
         messages[cell.error_code, cell.status_code][cell.error_message] += cell.calls
-    for (code, status), calls in ranked(codes)[:MAIN_CODES]:
+    kinds = ranked(codes)
+    for (code, status), calls in kinds[:MAIN_CODES]:
         share = None if len(codes) == 1 else calls / rise.hits
         said = "code" if code else "no_answer" if status is None else "no_code"
         evidence.append(Message(f"evidence.{said}", {"code": code, "status": status, "calls": calls, "share": share}))
-    main = ranked(codes)[0][0]
+    main = kinds[0][0]
     sample = ranked(messages[main])[0][0]
     if sample:
         said = "client_sample" if main[1] is None else "sample"

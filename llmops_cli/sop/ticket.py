@@ -164,9 +164,9 @@ def _codes(cells: Iterable[Cell], families: frozenset[str]) -> tuple[list[tuple[
             one[kind] = cell
             if cell.error_message:
                 messages[kind][cell.error_message] += cell.calls
-    codes = [(one[kind], calls) for kind, calls in ranked(counts)]
-    sample = ranked(messages[ranked(counts)[0][0]])[:1] if codes else []
-    return codes, sample[0][0] if sample else ""
+    kinds = ranked(counts)
+    sample = ranked(messages[kinds[0][0]])[:1] if kinds else []
+    return [(one[kind], calls) for kind, calls in kinds], sample[0][0] if sample else ""
 
 
 def _most(

@@ -36,6 +36,13 @@ _TOKEN = [
     "\r",
 ]
 NUMBERS = frozenset({"status_code", "duration_ms", "input_tokens", "output_tokens", "total_tokens"})
+TRACE = "5e564fe1-2d7e-498a-acdc-6749e6e12617"
+CALL = {
+    "trace_id": TRACE, "app": "shop", "module": "Chat", "model": "qwen-plus", "workspace": "llm-1",
+    "request_id": "43f9169b", "status_code": 200, "duration_ms": 800, "input_tokens": 10, "output_tokens": 5,
+    "total_tokens": 15,
+}  # fmt: skip
+"""One call that went well, as the fields of a log."""
 
 
 def index(*, without: tuple[str, ...] = (), names: dict[str, str] | None = None) -> dict[str, Any]:

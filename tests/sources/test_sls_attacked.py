@@ -11,16 +11,10 @@ import pytest
 
 from tests.cloud import faults
 from tests.cloud.asking import KEY_ID, SECRET
-from tests.cloud.filled import index
+from tests.cloud.filled import CALL, TRACE, index
 
-TRACE = "5e564fe1-2d7e-498a-acdc-6749e6e12617"
 TOKEN = "CAISloopbackTokenOfAnHour0123456789abcdef"  # noqa: S105 - of no account
 LOGS = "/logs$"
-CALL = {
-    "trace_id": TRACE, "app": "shop", "module": "Chat", "model": "qwen-plus", "workspace": "llm-1",
-    "request_id": "43f9169b", "status_code": 200, "duration_ms": 800, "input_tokens": 10, "output_tokens": 5,
-    "total_tokens": 15,
-}  # fmt: skip
 ASKING = (
     ("status",), ("drill",), ("drill", "--by", "model"), ("trace", TRACE), ("quota",), ("recover",),
     ("recover", "throttle", "--model", "qwen-plus"), ("recover", "expand", "--model", "qwen-plus"), ("recover", "ticket"),

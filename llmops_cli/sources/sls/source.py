@@ -57,7 +57,6 @@ class _Asked:
     filters: Filters
     bucket_ms: int
     slow_ms: float
-    deadline: Deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,6 @@ class _Ahead:
     span: Span
     filters: Filters
     answer: Pending[Rows]
-    deadline: Deadline
 
     def covers(self, span: Span, filters: Filters) -> bool:
         """Whether the calls of these filters are among those asked for."""
@@ -223,10 +221,9 @@ class SlsSource:
 
     def _with_newest(self, observation: Observation) -> Observation:
         """Say of a window that is silent at its end how old the newest log is: the one question more that tells why."""
-        span, deadline = around(self._now_ms), self._deadline
         try:
             answer = self._page(
-                "*", span, deadline, read=lambda rows: (newest(rows, self._relation.name),), newest_first=True
+                "*", around(self._now_ms), read=lambda rows: (newest(rows, self._relation.name),), newest_first=True
             )
         except SourceError as error:
             self._newest = f"newest log: {error.message}"
@@ -251,15 +248,14 @@ class SlsSource:
 
     def _ask_ahead(self, span: Span, filters: Filters) -> None:
         if self._ahead is None or not self._ahead.covers(span, filters):
-            asked = _Asked({"now": span}, filters, 1, 0, self._deadline)
-            self._ahead = _Ahead(span, filters, self._send(FAILED, asked), asked.deadline)
+            self._ahead = _Ahead(span, filters, self._send(FAILED, _Asked({"now": span}, filters, 1, 0)))
 
     def _failed_ahead(self, span: Span, filters: Filters, limit: int) -> tuple[CallRecord, ...] | None:
         """Give failed calls from what was asked ahead; None where it does not hold enough of them."""
         if self._ahead is None or not self._ahead.covers(span, filters):
             return None
         try:
-            rows = self._received(FAILED, self._ahead.answer, self._ahead.deadline)
+            rows = self._received(FAILED, self._ahead.answer)
         except SourceError:  # asked again by itself, it says why or leaves out a field
             self._ahead = None
             return None
@@ -276,7 +272,7 @@ class SlsSource:
         slow_ms: float = 0,
     ) -> dict[str, list[tuple[Any, ...]]]:
         """Ask statements side by side. What fails is raised, unless the answer means something without it."""
-        asked = _Asked(spans, filters, bucket_ms, slow_ms, self._deadline)
+        asked = _Asked(spans, filters, bucket_ms, slow_ms)
         found: dict[str, list[tuple[Any, ...]]] = {}
         left = list(statements)
         for _ in _FIELDS:  # every further round has at least one field less to name
@@ -284,7 +280,7 @@ class SlsSource:
             missing: dict[str, str] = {}
             for one in left:
                 try:
-                    found[one.name] = self._received(one, sent[one.name], asked.deadline)
+                    found[one.name] = self._received(one, sent[one.name])
                 except MissingFieldError as error:
                     missing[one.name] = self._canonical(error)
                 except SourceError as error:
@@ -296,7 +292,7 @@ class SlsSource:
             left = [one for one in left if one.name in missing]
             if not left:
                 break
-            lacking = self._relation.lacking | set(missing.values()) | self._not_indexed(asked.deadline)
+            lacking = self._relation.lacking | set(missing.values()) | self._not_indexed()
             self._relation = replace(self._relation, lacking=lacking)
             self._refuse_no_calls(lacking)
         unknown = self._relation.knows_not({name for one in statements for name in one.reads})
@@ -316,11 +312,11 @@ class SlsSource:
             else f"where it holds the raw message, {RAW_SETTING}",
         )
 
-    def _not_indexed(self, deadline: Deadline) -> set[str]:
+    def _not_indexed(self) -> set[str]:
         """Name the fields that the index lacks; nothing where it may not be read: statements then tell one by one."""
         ask = partial(self._service.sdk.get_index_config, self._project, self._logstore)
         try:
-            answer = self._service.sent(ask, self._project, self._logstore, deadline)
+            answer = self._service.sent(ask, self._project, self._logstore, self._deadline)
         except SourceError:
             return set()
         return self._relation.not_indexed(answer.get_index_config().to_json())
@@ -330,11 +326,11 @@ class SlsSource:
         text = f"{relation.search()} | {statement.text(relation, spans, asked.bucket_ms, asked.slow_ms).strip()}"
         whole = Span(min(span.start_ms for span in spans.values()), max(span.end_ms for span in spans.values()))
         return self._service.asking(
-            self._project, self._logstore, text, _seconds(whole), asked.deadline, read=partial(rows_of, statement)
+            self._project, self._logstore, text, _seconds(whole), self._deadline, read=partial(rows_of, statement)
         )
 
-    def _received(self, statement: Statement, pending: Pending[Rows], deadline: Deadline) -> list[tuple[Any, ...]]:
-        answer = self._service.awaited(pending, deadline)
+    def _received(self, statement: Statement, pending: Pending[Rows]) -> list[tuple[Any, ...]]:
+        answer = self._service.awaited(pending, self._deadline)
         self._doubt_coverage(statement.name, answer)
         if len(answer.rows) == statement.most and statement.name not in (FAILED.name, SLOWEST.name):
             what = "first calls" if statement is ARRIVALS else "largest groups"
@@ -376,14 +372,14 @@ class SlsSource:
 
     def _lines(self, search: str, seconds: tuple[int, int], kept: Callable[[LogLine], bool]) -> list[LogLine]:
         """Read the logs that a search finds, page by page, in the order of their time."""
-        deadline, store = self._deadline, f"{self._project}/{self._logstore}"
+        store = f"{self._project}/{self._logstore}"
         lines: list[LogLine] = []
 
         def read(rows: Sequence[Mapping[str, str]]) -> list[LogLine]:
             return [log_line(row, self._relation.name, store) for row in rows]
 
         for page in range(_MOST_PAGES):
-            answer = self._page(search, seconds, deadline, read=read, offset=page * _PAGE)
+            answer = self._page(search, seconds, read=read, offset=page * _PAGE)
             self._doubt_coverage("trace", answer)
             lines += [line for line in answer.rows if kept(line)]
             if len(answer.rows) < _PAGE:
@@ -392,9 +388,9 @@ class SlsSource:
             self._doubts.append(f"trace: only the first {_PAGE * _MOST_PAGES:,} logs were read")
         return sorted(lines, key=lambda line: line.time_ms)
 
-    def _page(self, search: str, seconds: tuple[int, int], deadline: Deadline, **how: Any) -> Rows:
+    def _page(self, search: str, seconds: tuple[int, int], **how: Any) -> Rows:
         """Read a page of the logs that a search finds."""
-        return self._service.query(self._project, self._logstore, search, seconds, deadline, line=_PAGE, **how)
+        return self._service.query(self._project, self._logstore, search, seconds, self._deadline, line=_PAGE, **how)
 
 
 _FIELDS = (*COLUMNS, "message")
